@@ -1,0 +1,192 @@
+"""Boards without a model: the port, the counter, the fence and the limits, each proved with a small C program."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tte.emulate import Fault, Raw, build, missing_tools, object_text, run_elf, sizes
+from tte.errors import BadModel, InternalError
+from tte.target import BOARDS, Board, board_files, board_sources, boards, link_flags, load_board, memory_ld, parse_board
+
+MAIN = Path(__file__).parent / "board_main.c"
+STRICT = "-std=c11 -O2 -ffp-contract=off -ffunction-sections -fdata-sections -fno-strict-aliasing -Wall -Wextra \
+-Wconversion -Wdouble-promotion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -I."
+MAKEFILE = """
+CC = {cc}
+ELF = model.elf
+$(ELF): main.c
+	$(CC) {flags} $(EXTRA) main.c {sources} {link} -o $@
+"""
+
+
+def write_project(folder: Path, board: Board, *defines: str) -> Path:
+    (folder / "board").mkdir(parents=True)
+    for name, source in board_files(board).items():
+        (folder / "board" / name).write_bytes(source.read_bytes())
+    (folder / "board" / "memory.ld").write_text(memory_ld(board))
+    (folder / "main.c").write_bytes(MAIN.read_bytes())
+    parts = {
+        "cc": " ".join(board.cpu.cc),
+        "flags": " ".join((STRICT, *defines)),
+        "sources": " ".join(board_sources(board)),
+        "link": " ".join(link_flags(board)),
+    }
+    (folder / "Makefile").write_text(MAKEFILE.format(**parts))
+    return folder
+
+
+@pytest.fixture(scope="module", params=boards())
+def board(request: pytest.FixtureRequest) -> Board:
+    found = load_board(request.param)
+    if missing := missing_tools(found):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{found.name}: {', '.join(missing)} not installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def elf(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(write_project(tmp_path_factory.mktemp(board.name) / "project", board), board)
+
+
+def ask(elf: Path, board: Board, letter: str, argument: int = 0) -> Raw:
+    return run_elf(elf, board, letter.encode() + struct.pack("<I", argument))
+
+
+def limited(board: Board) -> Board:
+    if board.sram is None:
+        pytest.skip(f"{board.name} has no memory limits")
+    return board
+
+
+def test_echo(elf: Path, board: Board) -> None:
+    data = bytes(i * 7 & 255 for i in range(70_001))
+    raw = run_elf(elf, board, b"e" + data)
+    assert (raw.data, raw.exit_code) == (data, 7)
+    assert run_elf(elf, board, b"e").data == b""
+
+
+def test_data_and_bss_start_as_c_says(elf: Path, board: Board) -> None:
+    assert ask(elf, board, "d").data == struct.pack("<I", 0x12345678)
+
+
+@pytest.mark.parametrize("n", [1, 1000, 3_000_000])
+def test_count_is_exact_and_repeatable(elf: Path, board: Board, n: int) -> None:
+    first = ask(elf, board, "m", n)
+    assert first == ask(elf, board, "m", n)
+    if not board.cpu.counts:
+        assert first.marks == ()
+        return
+    names, counts = zip(*first.marks, strict=True)
+    assert names == ("tte_mark", "step_a", "step_b", "step_c", "tte_mark")
+    assert [counts[2] - counts[1], counts[3] - counts[2]] == [2, 1 + 2 * n]
+    assert counts[1] - counts[0] <= 8  # mark's return, and main's way to the step
+    assert counts[4] - counts[3] <= 8
+
+
+def test_stack_high_water(elf: Path, board: Board) -> None:
+    depth, used = struct.unpack("<2I", ask(elf, board, "s", 4).data)
+    assert depth == 5
+    if board.cpu.stack:
+        assert 5 * 512 < used < 5 * 512 + 512
+        assert struct.unpack("<2I", ask(elf, board, "s", 0).data)[1] < 1024 + 128
+    else:
+        assert used == 0
+
+
+def test_stack_overflow_faults(elf: Path, board: Board) -> None:
+    with pytest.raises(Fault, match="stack overflow"):
+        ask(elf, limited(board), "s", 1000)
+
+
+@pytest.mark.parametrize("letter", ["r", "w", "x"])
+@pytest.mark.parametrize("place", ["past sram", "below sram", "past flash", "flash", "sram"])
+def test_fence(elf: Path, board: Board, letter: str, place: str) -> None:
+    sram, flash = limited(board).memories["sram"], board.memories["flash"]
+    address = {
+        "past sram": sram.origin + sram.size,
+        "below sram": sram.origin - 4,
+        "past flash": flash.origin + flash.size,
+        "flash": flash.origin,
+        "sram": sram.origin + sram.size - 4,
+    }[place]
+    if (letter, place) == ("x", "flash"):
+        return  # this is where programs run
+    if (letter, place) in {("r", "flash"), ("r", "sram"), ("w", "sram")}:
+        assert ask(elf, board, letter, address).exit_code == 0
+        return
+    with pytest.raises(Fault, match="memory fault"):
+        ask(elf, board, letter, address | (letter == "x" and board.cpu.cc[0].startswith("arm")))
+
+
+def test_other_exceptions_are_told_from_memory_faults(elf: Path, board: Board) -> None:
+    with pytest.raises(Fault) as caught:
+        ask(elf, board, "u")
+    assert "memory fault" not in str(caught.value)
+
+
+def test_link_fails_when_sram_overflows(board: Board, tmp_path: Path) -> None:
+    room = limited(board).sram
+    assert room is not None
+    with pytest.raises(InternalError, match="overflow"):
+        build(write_project(tmp_path / "over", board, f"-DBIG={room - board.cpu.stack}"), board)
+    elf = build(write_project(tmp_path / "under", board, f"-DBIG={room - board.cpu.stack - 64}"), board)
+    assert room - 128 < sizes(elf, board).ram + board.cpu.stack <= room
+
+
+def test_sizes(elf: Path, board: Board, tmp_path: Path) -> None:
+    found = sizes(elf, board)
+    assert 0 < found.code < found.flash
+    assert found.stack == board.cpu.stack
+    if board.sram:
+        assert found.ram <= 32
+        assert found.flash < 4096
+    obj = tmp_path / "main.o"
+    subprocess.run([*board.cpu.cc, *shlex.split(STRICT), "-c", "main.c", "-o", obj], cwd=elf.parent, check=True)
+    assert 0 < object_text(obj) < found.code
+
+
+def test_sanitize_builds_another_program(elf: Path, board: Board) -> None:
+    if board.cpu.cc[0] == "gcc" and os.environ.get("CC"):
+        pytest.skip("another compiler")
+    other = build(elf.parent, board, sanitize=True)
+    assert other != elf
+    assert ask(other, board, "d").data == struct.pack("<I", 0x12345678)
+
+
+TOML = 'summary = "x"\n[units.cpu]\ncc = ["cc"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TOML + "speed = 1\n", "unknown key 'speed'"),
+        ("colour = 1\n" + TOML, "unknown key 'colour'"),
+        (TOML + "stack = '4K'\n", "'stack' must be int"),
+        (TOML + "isa = [1]\n", "'isa' must be a list of strings"),
+        (TOML + "[memories.sram]\norigin = 0\n", "needs the key 'size'"),
+        ('summary = "x"\nunits = {}\n', "no \\[units.cpu\\]"),
+        ("summary", "board.toml"),
+    ],
+)
+def test_a_wrong_board_is_an_error_in_words(text: str, words: str) -> None:
+    with pytest.raises(BadModel, match=words):
+        parse_board("mine", text)
+
+
+def test_an_unknown_board_is_an_error() -> None:
+    with pytest.raises(BadModel, match="cortex-m4"):
+        load_board("cortex-m99")
+
+
+@pytest.mark.parametrize("name", boards())
+def test_every_board_loads_and_its_files_exist(name: str) -> None:
+    board = load_board(name)
+    assert all(path.is_file() for path in board_files(board).values())
+    assert board.packages
+    assert BOARDS.is_dir()

@@ -1,0 +1,147 @@
+"""Boards as data: a folder with a board.toml. Unknown keys are errors. Floor 1."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tte.errors import BadModel
+
+BOARDS = Path(__file__).parent / "boards"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A linear range of addresses; `use` is flash, sram, itcm, ..."""
+
+    origin: int
+    size: int
+    use: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A processor: the argv that compiles for it and the argv that runs it ({elf} stands for the program)."""
+
+    cc: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+    isa: tuple[str, ...] = ()  # the extensions that kernels may ask for, most preferred first
+    fpu: bool = False
+    counts: str = ""  # what the emulator counts: "instructions", "packets", or "" for nothing
+    sources: tuple[str, ...] = ()  # relative to boards/; only those in *.c are compiled
+    linker: str = ""  # relative to boards/; includes memory.ld, which `memory_ld` renders
+    libs: tuple[str, ...] = ()  # the end of the link's argv
+    stack: int = 0  # bytes reserved; 0 where the operating system gives it
+    sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A place to run. Without memories there is no limit."""
+
+    name: str
+    summary: str
+    units: dict[str, Unit]
+    memories: dict[str, Memory] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()  # Debian's, to compile and run
+
+    @property
+    def cpu(self) -> Unit:
+        """The unit that runs main."""
+        return self.units["cpu"]
+
+    @property
+    def sram(self) -> int | None:
+        """Bytes of sram, the stack's included; None without a limit."""
+        return self._size("sram")
+
+    @property
+    def flash(self) -> int | None:
+        """Bytes of flash; None without a limit."""
+        return self._size("flash")
+
+    def _size(self, use: str) -> int | None:
+        return sum(m.size for m in self.memories.values() if m.use == use) or None
+
+
+def boards() -> tuple[str, ...]:
+    """Names of the boards that tte knows."""
+    return tuple(sorted(path.parent.name for path in BOARDS.glob("*/board.toml")))
+
+
+def load_board(name: str) -> Board:
+    """Read boards/<name>/board.toml."""
+    path = BOARDS / name / "board.toml"
+    if name not in boards():
+        raise BadModel("board", f"there is no board {name!r}", "known: " + ", ".join(boards()))
+    return parse_board(name, path.read_text())
+
+
+def parse_board(name: str, text: str) -> Board:
+    """Build a board from the text of its board.toml."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadModel(f"{name}/board.toml", str(error)) from error
+    for key, cls in ("units", Unit), ("memories", Memory):
+        table[key] = {k: _strict(cls, t, f"{name}.{key}.{k}") for k, t in table.get(key, {}).items()}
+    board = _strict(Board, {"name": name} | table, name)
+    if "cpu" not in board.units:
+        raise BadModel(name, "has no [units.cpu]")
+    return board
+
+
+def board_files(board: Board) -> dict[str, Path]:
+    """What a project's board/ folder holds besides memory.ld: each file's name there, and where it comes from."""
+    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources)}
+    return files | ({"link.ld": BOARDS / board.cpu.linker} if board.cpu.linker else {})
+
+
+def board_sources(board: Board) -> tuple[str, ...]:
+    """The C files to compile, relative to a project's folder."""
+    return tuple(f"board/{name}" for name in board_files(board) if name.endswith(".c"))
+
+
+def link_flags(board: Board) -> tuple[str, ...]:
+    """Flags that follow the sources in the link's argv, run in a project's folder."""
+    cpu = board.cpu
+    script = ("-Lboard", "-T", "board/link.ld", f"-Wl,--defsym=STACK_SIZE={cpu.stack}") if cpu.linker else ()
+    return ("-Wl,--gc-sections", *script, *cpu.libs)
+
+
+def memory_ld(board: Board) -> str:
+    """The linker's MEMORY block; empty for a board without a linker script."""
+    if not board.cpu.linker:
+        return ""
+    flags = {"flash": "rx", "itcm": "rx"}
+    rows = (
+        f"    {name.upper()} ({flags.get(m.use, 'rw')}) : ORIGIN = {m.origin:#010x}, LENGTH = {m.size:#x}\n"
+        for name, m in board.memories.items()
+    )
+    return "MEMORY\n{\n" + "".join(rows) + "}\n"
+
+
+def _strict(cls: type[T], table: dict[str, Any], where: str) -> T:
+    """Build `cls` from a TOML table, whose keys and types must be those of its fields; lists become tuples."""
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    if unknown := set(table) - set(known):
+        raise BadModel(where, f"unknown key {min(unknown)!r}", "known: " + ", ".join(known))
+    for name, f in known.items():
+        if name not in table:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise BadModel(where, f"needs the key {name!r}")
+        elif not _fits(str(f.type), table[name]):
+            raise BadModel(
+                where, f"{name!r} must be {str(f.type).split('[', maxsplit=1)[0].replace('tuple', 'a list of strings')}"
+            )
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+
+
+def _fits(annotation: str, value: object) -> bool:
+    """Whether a TOML value has a field's annotated type."""
+    if annotation == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return type(value).__name__ == annotation.split("[", maxsplit=1)[0]
