@@ -1,0 +1,1 @@
+"""Order, offsets and bounds: where every byte lies. Floor 4."""

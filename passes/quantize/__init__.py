@@ -1,0 +1,1 @@
+"""Passes that fold quantisation into ops. Floor 4."""

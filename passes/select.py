@@ -1,0 +1,90 @@
+"""Choose a kernel for every node, and say why. Floor 5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tte.errors import Unsupported
+from tte.ir import Graph, Module, Node, State
+from tte.op import Consts, Kernel, Params
+from tte.program import Call, Candidate, Function, Program
+from tte.target import Board
+from tte.types import DType, TensorType, Value
+
+Prefer = Callable[[Node, tuple[Candidate, ...]], Candidate]
+
+
+def cheapest(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+    """The candidate with the fewest modelled instructions; the first of equals."""
+    return min(candidates, key=lambda c: c.cost)
+
+
+def select(module: Module, board: Board, caller: bool = False, prefer: Prefer = cheapest) -> Program:
+    """Lower the module to kernel calls. With `caller`, inputs and outputs are the caller's buffers."""
+    constants = {s.value: s for s in module.states if s.storage == "flash"}
+    functions = tuple(_Lowering(g, board, constants, prefer).function(caller) for g in module.graphs)
+    return Program(module.name, module.states, functions)
+
+
+class _Lowering:
+    """One graph on its way to a function; `home` is where a view's bytes lie."""
+
+    def __init__(self, graph: Graph, board: Board, constants: Mapping[Value, State], prefer: Prefer) -> None:
+        self.graph, self.board, self.constants, self.prefer = graph, board, constants, prefer
+        self.home: dict[Value, Value] = {}
+
+    def function(self, caller: bool) -> Function:
+        """A call per node that is not a view; a result that would be the caller's, or an input's, bytes is copied."""
+        g = self.graph
+        calls = []
+        for node in g.nodes:
+            root = self.home.get(node.ins[0], node.ins[0]) if node.ins else None
+            copied = node.outs[0] in g.outs and (caller or root in g.ins)
+            if node.op.view and root is not None and root not in self.constants and not copied:
+                self.home[node.outs[0]] = root
+            else:
+                calls.append(self.call(node))
+        outs = tuple(self.home.get(v, v) for v in g.outs)
+        return Function(g.name, g.ins, outs, tuple(calls), g.updates, caller)
+
+    def call(self, node: Node) -> Call:
+        """The node with the kernel that `prefer` takes among those that fit."""
+        params = node.op.params(*node.types)
+        candidates = tuple(self.candidate(node, k, params) for k in node.op.kernels)
+        fitting = tuple(c for c in candidates if not c.refused)
+        if not fitting:
+            reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
+            raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
+        kernel = self.prefer(node, fitting).kernel
+        consts = self.consts(node, kernel, {k: v for k, v in params.items() if not isinstance(v, (int, float))})
+        scratch = kernel.scratch(*node.types, params)
+        runtime = tuple(i for i, v in enumerate(node.ins) if v not in self.constants)
+        return Call(
+            node,
+            kernel,
+            {k: v for k, v in params.items() if isinstance(v, (int, float))},
+            tuple(self.home.get(node.ins[i], node.ins[i]) for i in runtime),
+            runtime,
+            node.outs,
+            consts,
+            Value(f"{node.outs[0].name}_scratch", TensorType((scratch,), DType.S8)) if scratch else None,
+            candidates,
+        )
+
+    def candidate(self, node: Node, kernel: Kernel, params: Params) -> Candidate:
+        """Whether the kernel can compute the node here."""
+        ins, outs = node.types
+        cost = kernel.cost(node.op.macs(ins, outs), outs)
+        if kernel.isa and kernel.isa not in self.board.cpu.isa:
+            return Candidate(kernel, cost, f"needs {kernel.isa}")
+        if not kernel.fits(ins, outs, params):
+            return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
+        if kernel.pack and any(v not in self.constants for v in node.ins[1:]):
+            return Candidate(kernel, cost, "packs its weights, which must be constants")
+        return Candidate(kernel, cost)
+
+    def consts(self, node: Node, kernel: Kernel, arrays: Consts) -> Consts:
+        """Arrays in flash, by operand and parameter, as the kernel wants them."""
+        named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
+        found = {name: self.constants[v].init for name, v in named.items() if v in self.constants} | arrays
+        return kernel.pack(found, *node.types) if kernel.pack else found

@@ -1,0 +1,1 @@
+"""Passes that make a graph smaller without changing what it computes. Floor 4."""

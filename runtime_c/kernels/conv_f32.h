@@ -1,0 +1,45 @@
+/** @file conv_f32.h  Convolution in f32, any groups: one row of the result. */
+#ifndef TTE_CONV_F32_H
+#define TTE_CONV_F32_H
+
+#include "tte/tte.h"
+
+typedef struct {
+    int32_t w, c;        /* width and channels of x */
+    int32_t kh, kw, cg;  /* filter, and its channels: c / groups */
+    int32_t ow, co;      /* width and channels of y */
+    int32_t stride, left, dilation; /* along the row */
+    float low, high;
+} tte_conv_f32_params;
+
+/**
+ * y[ow,co] = clamp(sum over ky, kx, ci of x[ky][ox * stride - left + kx * dilation, ci] * w[co,ky,kx,ci] + b[co]).
+ * Products are added in that order, those outside x as zero; then the bias.
+ */
+TTE_KERNEL tte_conv_f32(const tte_conv_f32_params *p, const void *const *x, tte_span ky, const float *restrict w,
+                        const float *restrict b, float *restrict y)
+{
+    const int32_t per_group = p->co / (p->c / p->cg);
+    for (int32_t ox = 0; ox < p->ow; ox++) {
+        for (int32_t j = 0; j < p->co; j++) {
+            float sum = 0.0f;
+            for (int32_t i = ky.first; i < ky.last; i++) {
+                for (int32_t k = 0; k < p->kw; k++) {
+                    const int32_t at = ox * p->stride - p->left + k * p->dilation;
+                    if (at < 0 || at >= p->w) {
+                        continue;
+                    }
+                    const float *from = (const float *)x[i] + at * p->c + j / per_group * p->cg;
+                    const float *weights = w + ((j * p->kh + i) * p->kw + k) * p->cg;
+                    for (int32_t l = 0; l < p->cg; l++) {
+                        sum += from[l] * weights[l];
+                    }
+                }
+            }
+            sum += b[j];
+            y[ox * p->co + j] = sum < p->low ? p->low : sum > p->high ? p->high : sum;
+        }
+    }
+}
+
+#endif

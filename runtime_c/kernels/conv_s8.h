@@ -1,0 +1,66 @@
+/** @file conv_s8.h  Convolution in s8, any groups: one row of the result. */
+#ifndef TTE_CONV_S8_H
+#define TTE_CONV_S8_H
+
+#include "tte/tte.h"
+#include "tte/tte_fixed.h"
+
+typedef struct {
+    int32_t w, c;        /* width and channels of x */
+    int32_t kh, kw, cg;  /* filter, and its channels: c / groups */
+    int32_t ow, co;      /* width and channels of y */
+    int32_t stride, left, dilation; /* along the row */
+    int32_t zero_x, zero_y, lo, hi;
+    int32_t rounding;
+} tte_conv_s8_params;
+
+/** Columns k of the filter, first <= k < last, that lie inside the row for output column ox. */
+TTE_INLINE tte_span tte_conv_columns(const tte_conv_s8_params *p, int32_t ox)
+{
+    const int32_t at = ox * p->stride - p->left;
+    tte_span span = {0, p->kw};
+    while (span.first < p->kw && at + span.first * p->dilation < 0) {
+        span.first++;
+    }
+    while (span.last > span.first && at + (span.last - 1) * p->dilation >= p->w) {
+        span.last--;
+    }
+    return span;
+}
+
+/** The result of channel j, from its sum without bias; q holds multipliers, then shifts. */
+TTE_INLINE int8_t tte_conv_finish(const tte_conv_s8_params *p, int32_t j, int32_t sum, const int32_t *b,
+                                  const int32_t *q)
+{
+    const int32_t y = tte_finish(p->rounding, (int64_t)sum + b[j], q[j], q[p->co + j]) + p->zero_y;
+    return (int8_t)tte_clamp_s32(y, p->lo, p->hi);
+}
+
+/**
+ * y[ow,co] = finish(b[co] + sum over ky, kx, ci of (x[ky][ox * stride - left + kx * dilation, ci] - zero_x) * w[co,ky,kx,ci]).
+ * x[ky] is a row [w,c], ky within `ky`. Overflow: 255 * 128 * 2^15 products keep |sum| below 2^30.
+ */
+TTE_KERNEL tte_conv_s8(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int8_t *restrict w,
+                       const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y)
+{
+    const int32_t per_group = p->co / (p->c / p->cg);
+    for (int32_t ox = 0; ox < p->ow; ox++) {
+        const tte_span kx = tte_conv_columns(p, ox);
+        for (int32_t j = 0; j < p->co; j++) {
+            int32_t sum = 0;
+            for (int32_t i = ky.first; i < ky.last; i++) {
+                for (int32_t k = kx.first; k < kx.last; k++) {
+                    const int8_t *from = (const int8_t *)x[i] + (ox * p->stride - p->left + k * p->dilation) * p->c
+                                         + j / per_group * p->cg;
+                    const int8_t *weights = w + ((j * p->kh + i) * p->kw + k) * p->cg;
+                    for (int32_t l = 0; l < p->cg; l++) {
+                        sum += (from[l] - p->zero_x) * weights[l];
+                    }
+                }
+            }
+            y[ox * p->co + j] = tte_conv_finish(p, j, sum, b, q);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,67 @@
+/** @file tte.h  Status codes, and what generated code and kernels share. */
+#ifndef TTE_H
+#define TTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TTE_STATUS(X)                                       \
+    X(TTE_OK, "ok")                                         \
+    X(TTE_ERR_NULL, "a pointer is null")                    \
+    X(TTE_ERR_ALIGN, "the arena is not aligned")            \
+    X(TTE_ERR_SIZE, "the arena is smaller than the model needs")
+
+#define TTE_STATUS_NAME(name, text) name,
+#define TTE_STATUS_CASE(name, text) case name: return text;
+
+typedef enum { TTE_STATUS(TTE_STATUS_NAME) } tte_status;
+
+static inline const char *tte_status_text(tte_status status)
+{
+    switch (status) { TTE_STATUS(TTE_STATUS_CASE) }
+    return "unknown";
+}
+
+/** Alignment of an arena. */
+#define TTE_ALIGN 8
+
+#define TTE_CHECK_POINTER(p) do { if ((p) == NULL) { return TTE_ERR_NULL; } } while (0)
+#define TTE_CHECK_ARENA(p) \
+    do { TTE_CHECK_POINTER(p); if ((uintptr_t)(p) % TTE_ALIGN != 0) { return TTE_ERR_ALIGN; } } while (0)
+
+/** A kernel: its parameters are constants at every call, and inlining turns them into constants of the loops. */
+#define TTE_KERNEL static inline __attribute__((always_inline)) void
+#define TTE_INLINE static inline __attribute__((always_inline))
+
+/** A step of the model: one kernel for one shape. It stays a function of its own, so that it can be shared and counted. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define TTE_STEP static __attribute__((noinline, noclone)) void
+#else
+#define TTE_STEP static __attribute__((noinline)) void
+#endif
+
+/** Rows k of a filter, first <= k < last, that lie inside the input. */
+typedef struct { int32_t first, last; } tte_span;
+
+/**
+ * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
+ * x has h rows of `bytes` each; rows outside the returned span are left alone.
+ */
+TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_t h, int32_t bytes, int32_t size,
+                             int32_t stride, int32_t pad, int32_t dilation)
+{
+    const int32_t top = r * stride - pad;
+    tte_span span = {0, size};
+    while (span.first < size && top + span.first * dilation < 0) {
+        span.first++;
+    }
+    while (span.last > span.first && top + (span.last - 1) * dilation >= h) {
+        span.last--;
+    }
+    for (int32_t k = span.first; k < span.last; k++) {
+        rows[k] = (const char *)x + (ptrdiff_t)(top + k * dilation) * bytes;
+    }
+    return span;
+}
+
+#endif

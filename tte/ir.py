@@ -1,0 +1,180 @@
+"""The graph language: nodes, graphs, states and modules; how to build, check and print them. Floor 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from tte.errors import BadModel
+from tte.op import Op, Types, Values
+from tte.types import Array, TensorType, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One application of an op; `source` is the imported model's name for it."""
+
+    op: Op
+    ins: Values
+    outs: Values
+    source: str = field(default="", compare=False)
+
+    @property
+    def types(self) -> tuple[Types, Types]:
+        """Types of the inputs and of the outputs."""
+        return tuple(v.type for v in self.ins), tuple(v.type for v in self.outs)
+
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.outs))} = {self.op} {', '.join(v.name for v in self.ins)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """A tensor that outlives a call. Graphs read it through `value`; one in sram may be updated."""
+
+    value: Value
+    init: Array
+    storage: Literal["flash", "sram"] = "flash"
+
+    def __str__(self) -> str:
+        return f"state {self.value} in {self.storage}"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes in the order in which they run. `updates` pairs each state that changes with its new value."""
+
+    name: str
+    ins: Values
+    outs: Values
+    nodes: tuple[Node, ...]
+    updates: tuple[tuple[Value, Value], ...] = ()
+
+    @property
+    def results(self) -> Values:
+        """All that must be computed: the outputs and the new values of states."""
+        return self.outs + tuple(new for _, new in self.updates)
+
+    def __str__(self) -> str:
+        lines = [f"graph {self.name}({', '.join(map(str, self.ins))})"]
+        lines += [f"  {node}" for node in self.nodes]
+        lines += [f"  update {old.name} = {new.name}" for old, new in self.updates]
+        return "\n".join([*lines, f"  return {', '.join(v.name for v in self.outs)}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """Named graphs over shared states.
+
+    `host` graphs run beside the device, in numpy: "infer.before" turns the model's own inputs into those of the
+    device's `infer`, "infer.after" turns its outputs into the model's own. Where one is absent there is nothing to do.
+    """
+
+    name: str
+    states: tuple[State, ...]
+    graphs: tuple[Graph, ...]
+    host: tuple[Graph, ...] = ()
+
+    def graph(self, name: str) -> Graph:
+        """The graph of that name."""
+        found = next((g for g in self.graphs if g.name == name), None)
+        if found is None:
+            raise BadModel(self.name, f"has no graph {name!r}", "graphs: " + ", ".join(g.name for g in self.graphs))
+        return found
+
+    def map(self, rewrite: Callable[[Graph], Graph]) -> Module:
+        """The module with every graph rewritten."""
+        return replace(self, graphs=tuple(rewrite(g) for g in self.graphs))
+
+    def __str__(self) -> str:
+        lines = [f"module {self.name}", *map(str, self.states), *map(str, self.graphs), *(f"host {g}" for g in self.host)]
+        return "\n".join(lines) + "\n"
+
+
+# Words of C, and names that generated functions use themselves.
+_WORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+arena base bool i inline k main p r rows step true false NULL"""
+RESERVED = frozenset(_WORDS.split())
+
+
+class Builder:
+    """Grows one graph; `emit` is also what gradient rules call."""
+
+    def __init__(self, name: str, states: Iterable[State] = (), graph: Graph | None = None) -> None:
+        self.name = name
+        self.states: list[State] = list(states)
+        self.ins: list[Value] = list(graph.ins) if graph else []
+        self.nodes: list[Node] = list(graph.nodes) if graph else []
+        self._taken = {s.value.name for s in self.states} | {v.name for v in self.ins} | RESERVED
+        self._taken |= {v.name for n in self.nodes for v in n.outs}
+
+    def input(self, name: str, type: TensorType) -> Value:
+        """Add an argument of the graph; `name` may be any text, see `identifier`."""
+        self.ins.append(Value(self._fresh(identifier(name)), type, name))
+        return self.ins[-1]
+
+    def constant(self, name: str, type: TensorType, value: Array) -> Value:
+        """Add a state in flash; the caller puts `states` into the module."""
+        self.states.append(State(Value(self._fresh(identifier(name)), type, name), value))
+        return self.states[-1].value
+
+    def emit(self, op: Op, /, *ins: Value, name: str = "", source: str = "") -> Values:
+        """Append a node; its results are called `name` (any text), or after the op. `source` is the model's name."""
+        types = op.results(*(v.type for v in ins))
+        outs = tuple(Value(self._fresh(identifier(name or op.label())), t, name) for t in types)
+        self.nodes.append(Node(op, ins, outs, source))
+        return outs
+
+    def finish(self, *outs: Value, updates: Iterable[tuple[Value, Value]] = ()) -> Graph:
+        """The graph that returns `outs`."""
+        return Graph(self.name, tuple(self.ins), outs, tuple(self.nodes), tuple(updates))
+
+    def _fresh(self, name: str) -> str:
+        tries = (f"{name}{i or ''}" for i in range(len(self._taken) + 1))
+        self._taken.add(unique := next(t for t in tries if t not in self._taken))
+        return unique
+
+
+def identifier(name: str) -> str:
+    """`name` as a C identifier: other characters become underscores, and it starts with a letter."""
+    text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+    return text if text[:1].isalpha() else f"v{text}"
+
+
+def verify(module: Module) -> None:
+    """Raise BadModel unless the module is well formed. Runs after every pass."""
+    for state in module.states:
+        _require(state.value.type.accepts(state.init), state, "its initial value has another shape or element type")
+    for graph in module.graphs:
+        _verify_graph(graph, {s.value: s for s in module.states})
+
+
+def _verify_graph(graph: Graph, states: dict[Value, State]) -> None:
+    renewed = {new: old for old, new in graph.updates}
+    defined = set(graph.ins) | set(states)
+    names = {v.name for v in defined}
+    stale: set[Value] = set()
+    for node in graph.nodes:
+        for v in node.ins:
+            _require(v in defined, node, f"{v} is used before it is defined")
+            _require(v not in stale, node, f"{v.name} is read after its update")
+        _require(node.op.results(*node.types[0]) == node.types[1], node, "its results have other types than it infers")
+        for v in node.outs:
+            _require(v.name.isidentifier() and v.name not in names, node, f"the name {v.name!r} is taken or not in C")
+            names.add(v.name)
+        defined.update(node.outs)
+        stale.update(renewed[v] for v in node.outs if v in renewed)
+    made = {v for node in graph.nodes for v in node.outs}
+    for v in graph.outs:
+        _require(v in made and v not in renewed, graph.name, f"output {v.name} is not computed, or is a state")
+    for old, new in graph.updates:
+        sram = old in states and states[old].storage == "sram"
+        _require(sram and new in made and old.type == new.type, graph.name, f"cannot update {old} with {new}")
+
+
+def _require(condition: bool, where: object, what: str) -> None:
+    if not condition:
+        raise BadModel(str(where), what)

@@ -1,0 +1,180 @@
+"""What an operator is: one class with its types, meaning, gradient, C kernels and checked examples. Floor 1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from tte.errors import BadModel, Unsupported
+from tte.types import Array, DType, TensorType, Value
+
+Types: TypeAlias = tuple[TensorType, ...]
+Values: TypeAlias = tuple[Value, ...]
+Arrays: TypeAlias = tuple[Array, ...]
+Params: TypeAlias = dict[str, int | float | Array]
+Consts: TypeAlias = dict[str, Array]
+
+REGISTRY: dict[str, type[Op]] = {}
+
+
+class Emit(Protocol):
+    """Appends a node to the graph under construction and returns its results."""
+
+    def __call__(self, op: Op, /, *ins: Value) -> Values: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows of input 0 that an output row r needs: r * stride - pad + k * dilation for 0 <= k < size, if inside."""
+
+    size: int
+    stride: int
+    pad: int
+    dilation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A C function that computes an op for these element types on any CPU, or on those that have `isa`.
+
+    `form` says what one call of the C body computes:
+    "whole", the whole result; "flat", any number of rows, as many as its parameters say; "window", one row of the
+    result from pointers to the rows of input 0 (`Op.window`). The layer is a loop over calls, made by codegen.
+
+    Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
+    `pack` lays constants out anew (by name of the operand, see `Op.operands`, and of the array); what it leaves out
+    is not passed. It asks that the inputs that it names be constants.
+    """
+
+    symbol: str
+    header: str
+    ins: tuple[DType, ...]
+    outs: tuple[DType, ...]
+    isa: str = ""
+    form: Literal["whole", "flat", "window"] = "whole"
+    inplace: tuple[tuple[int, int], ...] = ()  # (input, output) pairs that may be the same memory
+    when: Callable[[Types, Types, Params], bool] = lambda ins, outs, params: True
+    needs: str = ""  # what `when` asks, in words, for the report
+    scratch: Callable[[Types, Types, Params], int] = lambda ins, outs, params: 0  # bytes
+    per_mac: float = 8.0  # modelled instructions per multiply-accumulate,
+    per_out: float = 20.0  # and per element of the results
+    pack: Callable[[Consts, Types, Types], Consts] | None = None
+
+    @property
+    def struct(self) -> str:
+        """The C type of its parameters, shared by the variants of one kernel."""
+        return self.symbol.removesuffix(f"_{self.isa}") + "_params"
+
+    def fits(self, ins: Types, outs: Types, params: Params) -> bool:
+        """True if it computes a node of these types; one dtype at the end of `ins` stands for any further inputs."""
+        given = tuple(t.dtype for t in ins)
+        asked = self.ins + self.ins[-1:] * (len(given) - len(self.ins)) if self.ins else ()
+        return (given, tuple(t.dtype for t in outs)) == (asked, self.outs) and self.when(ins, outs, params)
+
+    def cost(self, macs: int, outs: Types) -> float:
+        """Modelled instructions of one call; only their order matters, to `select`."""
+        return self.per_mac * macs + self.per_out * sum(t.size for t in outs)
+
+
+class Op:
+    """Base of all operators. A subclass is a frozen dataclass whose fields are the attributes."""
+
+    __slots__ = ()
+    kernels: ClassVar[tuple[Kernel, ...]] = ()
+    operands: ClassVar[tuple[str, ...]] = ("x",)  # names of the inputs
+    variadic: ClassVar[bool] = False  # True where more inputs than named ones may follow
+    view: ClassVar[bool] = False  # True where the result is its first input's bytes under another type
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        REGISTRY[cls.label()] = cls
+
+    @classmethod
+    def label(cls) -> str:
+        """Its name in the IR: LinearGradX is linear_grad_x."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def operand(cls, i: int) -> str:
+        """The name of input `i`; inputs past the named ones are numbered."""
+        return cls.operands[i] if i < len(cls.operands) else f"{cls.operands[-1]}{i}"
+
+    def infer(self, *types: TensorType) -> Types:
+        """Result types, or a BadModel that says in words what is wrong. Called through `results`."""
+        raise NotImplementedError
+
+    def results(self, *types: TensorType) -> Types:
+        """Result types, after the number of inputs was checked."""
+        n, given = len(self.operands), len(types)
+        self.expect(given == n or (self.variadic and given > n), f"has {given} inputs, not {n}")
+        return self.infer(*types)
+
+    def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
+        """The meaning, in numpy. Integers are bit-exact with C; floats keep the precision of `args`."""
+        raise NotImplementedError
+
+    def vjp(self, emit: Emit, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Emit nodes for the gradient of each input, given that of each output; None where there is none."""
+        raise Unsupported(self.label(), "has no gradient")
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """Values of the kernel's C struct, and arrays passed beside it: the only place where scales become integers."""
+        return {"size": outs[0].size}
+
+    def window(self, ins: Types, outs: Types) -> Window:
+        """Rows of input 0 that a row of the result needs; axis 1 of NHWC. Asked only of "window" kernels."""
+        raise NotImplementedError
+
+    def macs(self, ins: Types, outs: Types) -> int:
+        """Multiply-accumulates of one call."""
+        return 0
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Instances that the tests run on every kernel and every board."""
+        raise NotImplementedError
+
+    def expect(self, condition: bool, what: str, hint: str = "") -> None:
+        """Reject the model unless `condition` holds."""
+        if not condition:
+            raise BadModel(self.label(), what, hint)
+
+    def __str__(self) -> str:
+        attributes = _attributes(self)
+        return self.label() + (f"({', '.join(attributes)})" if attributes else "")
+
+
+def _attributes(op: Any) -> list[str]:
+    """`name=value` for each field that is not at its default."""
+    pairs = [(f, getattr(op, f.name)) for f in fields(op)]
+    shown = [(f.name, getattr(v, "value", v)) for f, v in pairs if f.default is MISSING or v != f.default]
+    return [f"{name}={value}" for name, value in shown]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """An op with arguments, those at `consts` being constants; floats may differ by `rtol`, integers not at all."""
+
+    op: Op
+    ins: Types
+    args: Arrays
+    consts: tuple[int, ...] = ()
+    rtol: float = 0.0
+
+    @staticmethod
+    def random(op: Op, *ins: TensorType, consts: tuple[int, ...] = (), below: int = 1000, seed: int = 0) -> Example:
+        """Arguments drawn at random: normal floats, every s8 (and s16), and s32 in [-below, below)."""
+        rng = np.random.default_rng(seed)
+        draw: dict[DType, Callable[[tuple[int, ...]], Array]] = {
+            DType.F32: lambda shape: rng.standard_normal(shape).astype(np.float32),
+            DType.S8: lambda shape: rng.integers(-128, 128, shape, np.int8),
+            DType.U8: lambda shape: rng.integers(0, 256, shape, np.uint8),
+            DType.S16: lambda shape: rng.integers(-(2**15), 2**15, shape, np.int16),
+            DType.S32: lambda shape: rng.integers(-below, below, shape, np.int32),
+            DType.S64: lambda shape: rng.integers(-below, below, shape, np.int64),
+        }
+        return Example(op, ins, tuple(draw[t.dtype](t.shape) for t in ins), consts)

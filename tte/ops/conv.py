@@ -1,0 +1,174 @@
+"""Two-dimensional convolution: dense, grouped and depthwise. Floor 3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte import fixed
+from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
+from tte.types import Array, DType, Quant, Rounding, TensorType
+
+F32, S8, S32 = DType.F32, DType.S8, DType.S32
+MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
+
+
+def depthwise(ins: Types, outs: Types, params: Params) -> bool:
+    """One filter per channel."""
+    x, w = ins[0].shape, ins[1].shape
+    return w[3] == 1 and w[0] == x[3]
+
+
+def pointwise(ins: Types, outs: Types, params: Params) -> bool:
+    """A product of matrices: 1x1, stride 1, no groups."""
+    x, w = ins[0].shape, ins[1].shape
+    return w[1:] == (1, 1, x[3]) and x[1:3] == outs[0].shape[1:3]
+
+
+def dense(ins: Types, outs: Types, params: Params) -> bool:
+    """All input channels feed all output channels."""
+    return ins[1].shape[3] == ins[0].shape[3]
+
+
+def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights [c, kh, kw, 1] as [kh, kw, c], so that neighbouring channels are neighbours."""
+    return {**consts, "w": np.ascontiguousarray(consts["w"][:, :, :, 0].transpose(1, 2, 0))}
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Op):
+    """y[1,oh,ow,co] = clamp(b[co] + sum of x[1,h,w,ci] * w[co,kh,kw,ci/g], low, high), with g groups.
+
+    Row r of y reads rows r * stride - pad + k * dilation of x; outside x there is zero. In s8, w is symmetric with a
+    scale per co or one for all, b is s32 at scale s_x * s_w, and sums are brought back to `out` by `rounding`.
+    """
+
+    stride: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    dilation: tuple[int, int] = (1, 1)
+    low: float = -math.inf
+    high: float = math.inf
+    out: Quant | None = None
+    rounding: Rounding = Rounding.TFLITE
+
+    operands = ("x", "w", "b")
+    kernels = (
+        Kernel("tte_conv_s8", "conv_s8.h", (S8, S8, S32), (S8,), form="window", per_mac=8.0),
+        Kernel(
+            "tte_depthwise_s8",
+            "depthwise_s8.h",
+            (S8, S8, S32),
+            (S8,),
+            form="window",
+            when=depthwise,
+            needs="one filter per channel",
+            pack=taps_first,
+            per_mac=6.0,
+        ),
+        Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
+    )
+
+    def infer(self, *types: TensorType) -> Types:
+        """x[1,h,w,c], w[co,kh,kw,c/g], b[co] give y[1,oh,ow,co]."""
+        x, w, b = types
+        self.expect(len(x.shape) == len(w.shape) == 4, f"x and w must have four dimensions, not {x} and {w}")
+        self.expect(x.shape[0] == 1, f"batch {x.shape[0]} is not supported", "export the model with batch 1")
+        (_, h, wd, c), (co, kh, kw, cg) = x.shape, w.shape
+        self.expect(0 not in (*x.shape, *w.shape), f"{x} and {w} must not be empty")
+        self.expect(c % cg == 0 and co % (c // cg) == 0, f"{c} channels do not divide into the groups of {w}")
+        self.expect(b.shape == (co,), f"b must be a vector of {co}, not {b}")
+        self.expect(min(self.stride + self.dilation) >= 1 and min(self.pads) >= 0, f"{self} is malformed")
+        top, left, bottom, right = self.pads
+        oh = (h + top + bottom - (kh - 1) * self.dilation[0] - 1) // self.stride[0] + 1
+        ow = (wd + left + right - (kw - 1) * self.dilation[1] - 1) // self.stride[1] + 1
+        self.expect(oh > 0 and ow > 0, f"the filter of {w} is larger than the padded {x}")
+        if x.dtype is S8:
+            self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
+            self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by output")
+            self.expect(kh * kw * cg <= MAX_K, f"more than {MAX_K} products in a sum may overflow")
+        return (TensorType((1, oh, ow, co), x.dtype, self.out),)
+
+    def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
+        """Bit-exact: integer sums in 64 bits; floats are added in order of ky, kx, ci."""
+        x, w, b = args
+        if ins[0].dtype is F32:
+            return (np.clip(self._sums(x, w, outs[0].shape) + b, self.low, self.high).astype(x.dtype),)
+        zero_x = ins[0].scaling.zero
+        acc = self._sums(x.astype(np.int64) - zero_x, w.astype(np.int64), outs[0].shape) + b
+        p = self.params(ins, outs)
+        y = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
+        return (y.clip(p["lo"], p["hi"]).astype(np.int8),)
+
+    def _sums(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
+        """Sums without bias, added in order of ky, kx, ci."""
+        (_, oh, ow, co), (_, kh, kw, cg) = shape, w.shape
+        top, left, bottom, right = self.pads
+        x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+        groups = x.shape[3] // cg
+        acc = np.zeros((1, oh, ow, groups, co // groups), x.dtype)
+        (sy, sx), (dy, dx) = self.stride, self.dilation
+        for ky in range(kh):
+            for kx in range(kw):
+                tap = x[:, ky * dy :, kx * dx :][:, : (oh - 1) * sy + 1 : sy, : (ow - 1) * sx + 1 : sx]
+                tap = tap.reshape(1, oh, ow, groups, 1, cg)
+                weights = w[:, ky, kx].reshape(groups, co // groups, cg)
+                if x.dtype.kind == "f":
+                    for ci in range(cg):
+                        acc += tap[..., ci] * weights[..., ci]
+                else:
+                    acc += np.einsum("nhwgic,goc->nhwgo", tap, weights)
+        return acc.reshape(1, oh, ow, co)
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""
+        x, w, _ = ins
+        (_, h, wd, c), (co, kh, kw, cg), (_, oh, ow, _) = x.shape, w.shape, outs[0].shape
+        sizes: Params = {"w": wd, "c": c, "kh": kh, "kw": kw, "cg": cg, "ow": ow, "co": co}
+        sizes |= {"stride": self.stride[1], "left": self.pads[1], "dilation": self.dilation[1]}
+        if x.dtype is F32:
+            return sizes | {"low": self.low, "high": self.high}
+        y = outs[0].scaling
+        q = fixed.channels(self.rounding, x.scaling, w.scaling, y, co)
+        zeros = {"zero_x": x.scaling.zero, "zero_y": y.zero}
+        clamp = fixed.clamp(self.low, self.high, y, self.rounding)
+        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "q": q}
+
+    def window(self, ins: Types, outs: Types) -> Window:
+        """The rows under the filter."""
+        return Window(ins[1].shape[1], self.stride[0], self.pads[0], self.dilation[0])
+
+    def macs(self, ins: Types, outs: Types) -> int:
+        """Products of all outputs, those with padding included."""
+        return outs[0].size * math.prod(ins[1].shape[1:])
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Every form and rounding; ragged sizes, strides, dilation, dead channels with a bias at the limit."""
+        y, onnx = Quant((0.4,), -7), Rounding.ONNX
+
+        def s8(op: Conv, x: tuple[int, ...], w: tuple[int, ...], seed: int = 0) -> Example:
+            scales = tuple(0.004 * (i % 5 + 1) for i in range(w[0] - 1)) + (4e-9,)
+            types = TensorType(x, S8, Quant((0.05,), 3)), TensorType(w, S8, Quant(scales, 0, 0)), TensorType(w[:1], S32)
+            e = Example.random(op, *types, consts=(1, 2), below=4000, seed=seed)
+            e.args[2][-1] = -(2**31) if op.rounding is onnx else 77
+            return e
+
+        def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
+            return Example.random(op, *(TensorType(s, F32) for s in (x, w, w[:1])), consts=(1, 2))
+
+        same = (1, 1, 1, 1)
+        return (
+            s8(Conv(out=y), (1, 3, 5, 7), (6, 1, 1, 7)),
+            s8(Conv(out=y, rounding=onnx), (1, 4, 4, 16), (5, 1, 1, 16)),
+            s8(Conv(pads=same, out=y, low=0.0), (1, 5, 6, 4), (8, 3, 3, 4)),
+            s8(Conv((2, 2), same, out=y, low=0.0, high=6.0, rounding=onnx), (1, 8, 7, 3), (4, 3, 3, 3)),
+            s8(Conv((2, 1), (0, 1, 2, 0), (2, 3), out=y, rounding=Rounding.SINGLE), (1, 9, 9, 4), (6, 3, 2, 2)),
+            s8(Conv((1, 1), same, out=y), (1, 5, 5, 9), (9, 3, 3, 1)),
+            s8(Conv((2, 2), (3, 3, 3, 3), out=y, rounding=onnx), (1, 9, 8, 16), (16, 7, 7, 1)),
+            s8(Conv((2, 2), (1, 2, 2, 1), out=y), (1, 9, 8, 5), (5, 5, 4, 1)),
+            s8(Conv(pads=same, out=y), (1, 4, 4, 3), (6, 3, 3, 1)),
+            f32(Conv((1, 1), same, low=0.0), (1, 5, 5, 3), (4, 3, 3, 3)),
+            f32(Conv((2, 2), (0, 0, 1, 1), high=6.0), (1, 6, 6, 4), (4, 3, 3, 1)),
+        )

@@ -1,0 +1,95 @@
+"""The fully connected layer. Floor 3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte import fixed
+from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.types import DType, Quant, Rounding, TensorType
+
+F32, S8, S32 = DType.F32, DType.S8, DType.S32
+MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30, which leaves the bias its whole range
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Op):
+    """y[m,n] = clamp(x[m,k] . w[n,k]^T + b[n], low, high).
+
+    In s8, w is symmetric with a scale per row or one for all, b is s32 at scale s_x * s_w, and sums are brought back
+    to `out` by `rounding`.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    out: Quant | None = None
+    rounding: Rounding = Rounding.SINGLE
+
+    operands = ("x", "w", "b")
+    kernels = (
+        Kernel("tte_linear_s8", "linear_s8.h", (S8, S8, S32), (S8,), per_mac=7.0),
+        Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
+    )
+
+    def infer(self, *types: TensorType) -> Types:
+        """x[m,k], w[n,k], b[n] give y[m,n]."""
+        x, w, b = types
+        self.expect(len(x.shape) == len(w.shape) == 2, f"x and w must be matrices, not {x} and {w}")
+        self.expect(0 not in (*x.shape, *w.shape), f"{x} and {w} must not be empty")
+        self.expect(x.shape[1] == w.shape[1], f"x has {x.shape[1]} columns and w has {w.shape[1]}")
+        self.expect(b.shape == w.shape[:1], f"b must be a vector of {w.shape[0]}, not {b}")
+        if x.dtype is S8:
+            self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
+            self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by row")
+            self.expect(x.shape[1] <= MAX_K, f"more than {MAX_K} columns may overflow", "split the layer")
+        return (TensorType((x.shape[0], w.shape[0]), x.dtype, self.out),)
+
+    def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
+        """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
+        x, w, b = args
+        if ins[0].dtype is F32:
+            acc = np.zeros(outs[0].shape, x.dtype)
+            for k in range(x.shape[1]):
+                acc += x[:, k : k + 1] * w[:, k]
+            return (np.clip(acc + b, self.low, self.high).astype(x.dtype),)
+        p = self.params(ins, outs)
+        acc = (x.astype(np.int64) - ins[0].scaling.zero) @ w.astype(np.int64).T + b
+        y = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
+        return (y.clip(p["lo"], p["hi"]).astype(np.int8),)
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """Sizes; in s8 also zero points, the clamp, and multiplier and shift per row of w."""
+        (x, w, _), (y,) = ins, outs
+        sizes: Params = {"m": x.shape[0], "n": w.shape[0], "k": x.shape[1]}
+        if x.dtype is F32:
+            return sizes | {"low": self.low, "high": self.high}
+        q = fixed.channels(self.rounding, x.scaling, w.scaling, y.scaling, w.shape[0])
+        zeros = {"zero_x": x.scaling.zero, "zero_y": y.scaling.zero}
+        clamp = fixed.clamp(self.low, self.high, y.scaling, self.rounding)
+        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "q": q}
+
+    def macs(self, ins: Types, outs: Types) -> int:
+        """m * n * k."""
+        return outs[0].size * ins[0].shape[1]
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """f32 and s8 in all roundings, per row and per tensor, ragged k, a dead channel with a bias at the limit."""
+        q, y = Quant((0.05,), 3), Quant((0.4,), -7)
+        rows = Quant((0.02, 0.004, 4e-9), 0, 0)
+        x, w, b = TensorType((2, 21), S8, q), TensorType((3, 21), S8, rows), TensorType((3,), S32)
+        dead = Example.random(cls(0.0, 6.0, y, Rounding.ONNX), x, w, b, consts=(1, 2))
+        dead.args[2][-1] = -(2**31)
+        wide = TensorType((1, 64), S8, q), TensorType((10, 64), S8, Quant((0.02,))), TensorType((10,), S32)
+        floats = TensorType((2, 5), F32), TensorType((4, 5), F32), TensorType((4,), F32)
+        return (
+            dead,
+            Example.random(cls(out=y), x, w, b, consts=(1, 2)),
+            Example.random(cls(0.0, math.inf, y, Rounding.TFLITE), x, w, b, consts=(1, 2)),
+            Example.random(cls(out=y), *wide, consts=(1, 2)),
+            Example.random(cls(), *floats, consts=(1, 2)),
+            Example.random(cls(low=0.0), *floats),
+        )

@@ -1,0 +1,37 @@
+"""The same bytes under another shape. Floor 3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tte.op import Arrays, Example, Kernel, Op, Types
+from tte.types import DType, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Op):
+    """y has the elements of x in the same order, in `shape`. A view: it costs nothing."""
+
+    shape: tuple[int, ...]
+
+    view = True
+    kernels = tuple(
+        Kernel(f"tte_copy_{d.label}", "copy.h", (d,), (d,), form="flat", inplace=((0, 0),)) for d in (DType.F32, DType.S8)
+    )
+
+    def infer(self, *types: TensorType) -> Types:
+        """x gives y[shape], with the same number of elements; a scale per channel cannot be kept."""
+        (x,) = types
+        self.expect(math.prod(self.shape) == x.size, f"{x} cannot become {list(self.shape)}")
+        self.expect(x.quant is None or x.quant.axis is None, f"{x} has a scale per channel")
+        return (TensorType(self.shape, x.dtype, x.quant),)
+
+    def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
+        """Elements stay where they are."""
+        return (args[0].reshape(self.shape),)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Both element types."""
+        return tuple(Example.random(cls((6, 2)), TensorType((1, 3, 4), d)) for d in (DType.F32, DType.S8))

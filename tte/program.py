@@ -1,0 +1,167 @@
+"""Lowered programs, memory plans, and a checker that shares nothing with the planner. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte.errors import InternalError
+from tte.ir import Node, State
+from tte.op import Consts, Kernel, Params, Values
+from tte.types import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A kernel that was looked at for a node, its modelled instructions, and why it was not taken ("" if it was)."""
+
+    kernel: Kernel
+    cost: float
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A node bound to the kernel that computes it.
+
+    `ins` and `outs` are where its operands lie: a view is replaced by the value whose bytes it shows, and constants
+    are left out; `at` are the positions of `ins` among the node's inputs. `consts` are the arrays in flash that the kernel is given, by name of the operand or parameter.
+    """
+
+    node: Node
+    kernel: Kernel
+    params: Params
+    ins: Values
+    at: tuple[int, ...]
+    outs: Values
+    consts: Consts
+    scratch: Value | None
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """What a graph became. `ins` and `outs` are storage values, as in Call; with `caller` they are the caller's buffers."""
+
+    name: str
+    ins: Values
+    outs: Values
+    calls: tuple[Call, ...]
+    updates: tuple[tuple[Value, Value], ...]
+    caller: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """Functions over shared states, for one board."""
+
+    name: str
+    states: tuple[State, ...]
+    functions: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where in the arena a value lies, and at which calls (both included) it is alive; inputs live from call -1."""
+
+    value: Value
+    offset: int
+    first: int
+    last: int
+
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.value.type.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """The arena in bytes, a lower bound of it, the states that live in it, and the slots of each function."""
+
+    arena: int
+    bound: int
+    states: tuple[Slot, ...]
+    functions: dict[str, tuple[Slot, ...]]
+
+
+def check_plan(program: Program, plan: MemoryPlan) -> None:
+    """Replay the program over a memory whose every byte knows which value it holds.
+
+    No lifetime is computed here: a value that was overwritten too early is found when somebody reads it.
+    """
+    for function in program.functions:
+        _Replay(program, function, plan).run()
+
+
+class _Replay:
+    """One function over one shadow memory."""
+
+    def __init__(self, program: Program, function: Function, plan: MemoryPlan) -> None:
+        self.function, self.plan = function, plan
+        self.slots = {s.value: s for s in (*plan.states, *plan.functions[function.name])}
+        self.elsewhere = {*function.ins, *function.outs} if function.caller else set()
+        self.memory = np.full(plan.arena, "", object)
+
+    def run(self) -> None:
+        """Give inputs and states their bytes, make every call, and ask for what must be there at the end."""
+        function = self.function
+        for slot in self.slots.values():
+            self.require(slot.offset >= 0 and slot.end <= self.plan.arena, slot.value, "lies outside the arena")
+            self.require(slot.offset % slot.value.type.dtype.numpy.itemsize == 0, slot.value, "is not aligned")
+        given = [s.value for s in self.plan.states] + [v for v in function.ins if v not in self.elsewhere]
+        for value in given:
+            self.write(value)
+        for value in given:
+            self.require(self.holds(value), value, "shares bytes with another input or state")
+        for call in function.calls:
+            self.call(call)
+        for slot in self.plan.states:
+            after = dict(function.updates).get(slot.value, slot.value)
+            self.require(self.holds(after, slot), slot.value, "lost at the end")
+        for value in function.outs:
+            self.require(value in self.elsewhere or self.holds(value), value, "lost at the end")
+
+    def call(self, call: Call) -> None:
+        """Read all operands, then write all results and the scratch, which may not touch the operands."""
+        reads = {v: i for i, v in enumerate(call.ins) if self.placed(v, call)}
+        for v in reads:
+            self.require(self.holds(v), call.node, f"{v.name} was overwritten before this reads it")
+        writes = [*call.outs, *([call.scratch] if call.scratch else [])]
+        for o, w in enumerate(v for v in writes if self.placed(v, call)):
+            for r in reads:
+                a, b = self.slots[w], self.slots[r]
+                apart = a.end <= b.offset or b.end <= a.offset
+                inplace = a.offset == b.offset and w is not call.scratch and self.inplace(call, r, o)
+                self.require(apart or inplace, call.node, f"{w.name} shares bytes with {r.name}, but is not in place")
+            self.write(w)
+        for w in writes:
+            self.require(w in self.elsewhere or self.holds(w), call.node, "two of its results share bytes")
+
+    @staticmethod
+    def inplace(call: Call, value: Value, o: int) -> bool:
+        """True if result `o` may lie on `value` at every position where it is an input."""
+        positions = [i for i, v in zip(call.at, call.ins, strict=True) if v == value]
+        return all((i, o) in call.kernel.inplace for i in positions)
+
+    def placed(self, value: Value, call: Call) -> bool:
+        """True if it lies in the arena; it must have exactly one place."""
+        inside = value in self.slots
+        self.require(inside != (value in self.elsewhere), call.node, f"{value.name} must have exactly one place")
+        return inside
+
+    def holds(self, value: Value, slot: Slot | None = None) -> bool:
+        """True if all its bytes hold it."""
+        s = slot or self.slots[value]
+        return bool((self.memory[s.offset : s.end] == value.name).all())
+
+    def write(self, value: Value) -> None:
+        """Its bytes hold it from now on."""
+        s = self.slots[value]
+        self.memory[s.offset : s.end] = value.name
+
+    def require(self, condition: bool, where: object, what: str) -> None:
+        """Our fault unless `condition` holds."""
+        if not condition:
+            raise InternalError(f"{self.function.name}: {where}", what)

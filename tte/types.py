@@ -1,0 +1,102 @@
+"""Tensor types: what a value is, down to the meaning of its integers. Floor 0."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]  # element types are checked by TensorType.accepts, not by mypy
+
+
+class DType(Enum):
+    """An element type: its name here, in C and in numpy."""
+
+    F32 = ("f32", "float", "f4")
+    S8 = ("s8", "int8_t", "i1")
+    U8 = ("u8", "uint8_t", "u1")
+    S16 = ("s16", "int16_t", "i2")
+    S32 = ("s32", "int32_t", "i4")
+    S64 = ("s64", "int64_t", "i8")
+
+    def __init__(self, label: str, c: str, code: str) -> None:
+        self.label, self.c, self.numpy = label, c, np.dtype(code)
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element; a tensor's bytes are rounded up from these."""
+        return 8 * self.numpy.itemsize
+
+
+class Rounding(Enum):
+    """How an integer sum of products is brought back to int8 (DESIGN 4); set by the importer, carried by the op."""
+
+    TFLITE = "tflite"  # LiteRT's reference kernels, bit for bit
+    ONNX = "onnx"  # rne(f32(sum) * f32(f32(s_x * s_w) / s_y))
+    SINGLE = "single"  # Q31 multiplier, rounded once
+
+
+@dataclass(frozen=True, slots=True)
+class Quant:
+    """real = scale * (q - zero), with one scale for the tensor or one per index of `axis`."""
+
+    scale: tuple[float, ...]
+    zero: int = 0
+    axis: int | None = None
+
+    def __str__(self) -> str:
+        scale = f"{np.float32(self.scale[0])!s}" if self.axis is None else f"{len(self.scale)} scales, axis {self.axis}"
+        return f"{{{scale}, zero {self.zero}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape, element type and, for integers that stand for reals, their quantisation."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: Quant | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return -(-self.size * self.dtype.bits // 8)
+
+    @property
+    def scaling(self) -> Quant:
+        """The quantisation, for code that has established that there is one."""
+        if self.quant is None:
+            raise TypeError(f"{self} is not quantised")
+        return self.quant
+
+    def accepts(self, array: Array) -> bool:
+        """True if `array` may hold this value; floats may be wider than stored, as finite differences need."""
+        kind = np.floating if self.dtype is DType.F32 else self.dtype.numpy.type
+        return array.shape == self.shape and np.issubdtype(array.dtype, kind)
+
+    def __str__(self) -> str:
+        return f"{self.dtype.label}[{','.join(map(str, self.shape))}]{self.quant or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One tensor in a graph, known by its name; `source` is what the imported model calls it."""
+
+    name: str
+    type: TensorType
+    source: str = field(default="", compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # types may carry a thousand scales
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type}"
