@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import struct
@@ -64,7 +65,8 @@ class Section:
 def missing_tools(board: Board) -> tuple[str, ...]:
     """The compiler, emulator, host compiler or make that this machine lacks."""
     cpu = board.cpu
-    tools = (*cpu.cc[:1], *(a for a in cpu.run[:1] if a != "{elf}"), "make")
+    compiler = shlex.split(_override(board)) or cpu.cc
+    tools = (*compiler[:1], *(a for a in cpu.run[:1] if a != "{elf}"), "make")
     missing = tuple(t for t in tools if shutil.which(t) is None)
     return missing if _host_cc() or not cpu.counts else (*missing, "cc")
 
@@ -74,6 +76,8 @@ def build(folder: Path, board: Board, sanitize: bool = False) -> Path:
     if missing := missing_tools(board):
         raise Unsupported(board.name, f"{missing[0]} is not installed", "Debian: " + " ".join(board.packages))
     argv = ["make", "-s"]
+    if compiler := _override(board):
+        argv.append(f"CC={compiler}")
     if sanitize:
         argv += ["-B", "EXTRA=" + " ".join(board.cpu.sanitize), "ELF=sanitized.elf", "sanitized.elf"]
     done = _shell(argv, board, folder, b"", BUILD_SECONDS)
@@ -146,6 +150,11 @@ def _shell(argv: list[str], board: Board, folder: Path, data: bytes, seconds: in
                 raise TteError(board.name, f"{argv[0]} did not end within {seconds} seconds") from error
             raise
     return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+
+def _override(board: Board) -> str:
+    """The environment's CC, which stands for this machine's compiler only."""
+    return os.environ.get("CC", "") if board.cpu.run[:1] == ("{elf}",) else ""
 
 
 def _host_cc() -> str | None:

@@ -65,6 +65,36 @@ static void answer(uint32_t word)
     tte_port_write(&word, sizeof word);
 }
 
+/** What compilers may turn into calls, or into vectors: 64 results of each of three operations, and of two in 64 bits. */
+static void arithmetic(void)
+{
+    static float a[64], b[64], results[3][64];
+    static int64_t c[64], d[64], integers[64];
+    static double e[64], f[64], doubles[64];
+    tte_port_read(a, sizeof a);
+    tte_port_read(b, sizeof b);
+    tte_port_read(c, sizeof c);
+    tte_port_read(d, sizeof d);
+    tte_port_read(e, sizeof e);
+    tte_port_read(f, sizeof f);
+    for (int i = 0; i < 64; i++) {
+        results[0][i] = a[i] / b[i];
+    }
+    for (int i = 0; i < 64; i++) {
+        results[1][i] = __builtin_sqrtf(a[i]);
+    }
+    for (int i = 0; i < 64; i++) {
+        results[2][i] = a[i] * b[i] + b[i];
+    }
+    for (int i = 0; i < 64; i++) {
+        integers[i] = c[i] / d[i] ^ c[i] % d[i] ^ (int32_t)c[i] / ((int32_t)d[i] | 1);
+        doubles[i] = e[i] / f[i];
+    }
+    tte_port_write(results, sizeof results);
+    tte_port_write(integers, sizeof integers);
+    tte_port_write(doubles, sizeof doubles);
+}
+
 int main(void)
 {
     unsigned char letter = 0;
@@ -73,6 +103,10 @@ int main(void)
     if (letter == 'e') {
         echo();
         return 7;
+    }
+    if (letter == 'a') {
+        arithmetic();
+        return 0;
     }
     tte_port_read(&argument, sizeof argument);
     if (letter == 'm') {
@@ -94,6 +128,10 @@ int main(void)
         ((void (*)(void))(uintptr_t)argument)();
     } else if (letter == 'u') {
         __builtin_trap();
+    } else if (letter == 'l') {
+        for (;;) {
+            tte_mark();
+        }
     }
     return 0;
 }
