@@ -6,14 +6,13 @@ import json
 import re
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tte.codegen import cfmt
 from tte.codegen.steps import arguments, steps, weights
 from tte.program import Function, MemoryPlan, Program, Slot
-from tte.target import BOARDS, Board, memory_ld
+from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
@@ -36,14 +35,13 @@ def render(program: Program, plan: MemoryPlan, board: Board) -> dict[str, str]:
     view = {"name": program.name, "program": program, "plan": plan, "board": board, "headers": headers}
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name, "passed": partial(_passed, plan, constants.symbols)}
+    view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view) for name in names}
     files["plan.json"] = _plan_json(program, plan)
     files |= dict(_runtime(["tte.h", *(f"kernels/{h}" for h in headers)]))
-    files |= {f"board/{Path(s).name}": (BOARDS / s).read_text() for s in ("common/port.h", *board.cpu.sources)}
-    if board.cpu.linker:
-        files |= {"board/memory.ld": memory_ld(board), "board/link.ld": (BOARDS / board.cpu.linker).read_text()}
-    return files
+    files |= {f"board/{name}": path.read_text() for name, path in board_files(board).items()}
+    return files | ({"board/memory.ld": memory_ld(board)} if board.cpu.linker else {})
 
 
 def _function_name(function: Function, suffix: str) -> str:
