@@ -9,7 +9,7 @@ from typing import Literal
 
 from tte.errors import BadModel
 from tte.op import Op, Types, Values
-from tte.types import Array, TensorType, Value
+from tte.types import Array, TensorType, Value, origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Node:
         return tuple(v.type for v in self.ins), tuple(v.type for v in self.outs)
 
     def __str__(self) -> str:
-        return f"{', '.join(map(str, self.outs))} = {self.op} {', '.join(v.name for v in self.ins)}"
+        outs, ins = ", ".join(map(str, self.outs)), ", ".join(v.name for v in self.ins)
+        return f"{outs} = {self.op} {ins}{origin(self.source)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -151,8 +152,14 @@ class Op:
 def _attributes(op: Any) -> list[str]:
     """`name=value` for each field that is not at its default."""
     pairs = [(f, getattr(op, f.name)) for f in fields(op)]
-    shown = [(f.name, getattr(v, "value", v)) for f, v in pairs if f.default is MISSING or v != f.default]
-    return [f"{name}={value}" for name, value in shown]
+    return [f"{f.name}={_shown(v)}" for f, v in pairs if f.default is MISSING or v != f.default]
+
+
+def _shown(value: object) -> str:
+    """An attribute's value as text.py reads it."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return json.dumps(value) if isinstance(value, str) else str(value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,6 +33,9 @@ class DType(Enum):
         """Bits of one element; a tensor's bytes are rounded up from these."""
         return 8 * self.numpy.itemsize
 
+    def __str__(self) -> str:
+        return self.label
+
 
 class Rounding(Enum):
     """How an integer sum of products is brought back to int8 (DESIGN 4); set by the importer, carried by the op."""
@@ -39,18 +44,34 @@ class Rounding(Enum):
     ONNX = "onnx"  # rne(f32(sum) * f32(f32(s_x * s_w) / s_y))
     SINGLE = "single"  # Q31 multiplier, rounded once
 
+    def __str__(self) -> str:
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
 class Quant:
-    """real = scale * (q - zero), with one scale for the tensor or one per index of `axis`."""
+    """real = scale * (q - zero), with one scale for the tensor or one per index of `axis`; scales are float32."""
 
     scale: tuple[float, ...]
     zero: int = 0
     axis: int | None = None
 
+    INLINE = 8  # more scales than this are printed as their digest
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", tuple(np.asarray(self.scale, np.float32).tolist()))
+
+    @property
+    def digest(self) -> str:
+        """A name for the scales, made of nothing but them."""
+        return "x" + hashlib.sha256(np.asarray(self.scale, "<f4").tobytes()).hexdigest()[:16]
+
     def __str__(self) -> str:
-        scale = f"{np.float32(self.scale[0])!s}" if self.axis is None else f"{len(self.scale)} scales, axis {self.axis}"
-        return f"{{{scale}, zero {self.zero}}}"
+        shown = [str(s) for s in np.asarray(self.scale, np.float32)]
+        if self.axis is None:
+            return f"{{{shown[0]}, zero {self.zero}}}"
+        scales = f"({', '.join(shown)})" if len(shown) <= self.INLINE else f"scales {self.digest}"
+        return f"{{{scales}, zero {self.zero}, axis {self.axis}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +120,10 @@ class Value:
         return hash(self.name)  # types may carry a thousand scales
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.type}"
+        return f"{self.name}: {self.type}{origin(self.source, self.name)}"
+
+
+def origin(source: str, name: str = "") -> str:
+    """How the printed IR tells what the imported model calls something, if that differs; fit for a comment in C."""
+    quoted = json.dumps(source).replace("*/", r"*\u002f").replace("/*", r"\u002f*")
+    return f" @ {quoted}" if source not in ("", name) else ""
