@@ -45,7 +45,7 @@ def model(source: str = "the layer/weights:0", n: int = 40) -> Module:
     bias = b.constant("b", TensorType((n,), DType.S32), np.arange(n, dtype=np.int32))
     layer = Linear(low=-1.5, high=math.inf, out=Quant((4e-9,), 127), rounding=Rounding.ONNX)
     (y,) = b.emit(layer, x, w, bias, name=source, source=source)
-    before = Builder("infer.before".replace(".", "_"))
+    before = Builder("infer.before")
     a = before.input("a", TensorType((1, 3), DType.F32))
     return Module("net", tuple(b.states), (b.finish(y),), (before.finish(*before.emit(Add(), a, a)),))
 

@@ -1,26 +1,35 @@
-"""Build a project, run it on the host or in QEMU, bring its bytes and counts back, and read its sizes. Floor 7."""
+"""Build a project, run it on the host or in QEMU, and bring arrays and counts back. Floor 7."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 import shlex
 import shutil
 import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tte.errors import InternalError, TteError, Unsupported
+import numpy as np
+
+from tte.elf import watched
+from tte.ends import after, before
+from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
+from tte.ir import Module
+from tte.op import Arrays
 from tte.target import BOARDS, Board
 
 BUILD_SECONDS = 600
 RUN_SECONDS = 300
 MEMORY_FAULT, OTHER_EXCEPTION = 99, 98  # exit codes of boards/common/semihost.c
+OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")  # ld's words
 Done: TypeAlias = "subprocess.CompletedProcess[bytes]"
 
 
@@ -37,29 +46,17 @@ class Raw:
     marks: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Bytes of an ELF: `flash` is all that is loaded, `ram` is .data and .bss, without the reserved `stack`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference:
+    """The model's own outputs for each sample; what the first one cost, in all and by layer; the most stack used.
 
-    flash: int
-    ram: int
-    code: int
-    stack: int
+    Costs are None where the board counts nothing, the stack where it is not painted.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A section of an ELF file."""
-
-    name: str
-    type: int
-    flags: int
-    address: int
-    offset: int
-    size: int
-    link: int
-
-    WRITE, ALLOC, EXECUTE, SYMBOLS, NOBITS = 1, 2, 4, 2, 8
+    outputs: tuple[Arrays, ...]
+    instructions: int | None
+    layers: tuple[int, ...] | None
+    stack: int | None
 
 
 def missing_tools(board: Board) -> tuple[str, ...]:
@@ -83,9 +80,47 @@ def build(folder: Path, board: Board, sanitize: bool = False) -> Path:
     done = _shell(argv, board, folder, b"", BUILD_SECONDS)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").splitlines()
+        for found in filter(None, map(OVERFLOW.search, lines)):
+            what = f"the program is {found[2]} bytes too large for {found[1].lower()}"
+            raise DoesNotFit(board.name, what, "try --memory smallest, a smaller model, or a larger board")
         errors = [line for line in lines if "error" in line or "overflow" in line] or lines
         raise InternalError(board.name, "the project does not build: " + " | ".join(errors[:3]))
     return folder / ("sanitized.elf" if sanitize else "model.elf")
+
+
+def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], count: bool = True) -> Inference:
+    """Run `infer` on each sample of the model's own inputs, all in one run of a project's program."""
+    graph = module.graph("infer")
+    number = struct.pack("<I", module.graphs.index(graph))
+    given = [before(module, sample) for sample in samples]
+    data = b"".join(number + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays) for arrays in given)
+    raw = run_elf(elf, board, data, count)
+    outputs, at = [], 0
+    for _ in samples:
+        status = struct.unpack_from("<i", raw.data.ljust(at + 4, b"\xff"), at)[0]
+        if status:
+            raise InternalError(board.name, f"the program ended with status {status}, exit code {raw.exit_code}")
+        at += 4
+        found = []
+        for t in (v.type for v in graph.outs):
+            found.append(np.frombuffer(raw.data, t.dtype.numpy, t.size, at).reshape(t.shape))
+            at += t.bytes
+        outputs.append(after(module, tuple(found)))
+    if raw.exit_code or len(raw.data) != at + 4:
+        raise InternalError(board.name, f"the program ended with exit code {raw.exit_code} after {len(raw.data)} bytes")
+    layers = _layers(raw)
+    stack = struct.unpack_from("<I", raw.data, at)[0] if board.cpu.stack else None
+    return Inference(tuple(outputs), sum(layers) if layers else None, layers, stack)
+
+
+def _layers(raw: Raw) -> tuple[int, ...] | None:
+    """Counts of the first call by step: from its entry to the next one's; what comes before the first is its too."""
+    if not raw.marks:
+        return None
+    ends = [i for i, (symbol, _) in enumerate(raw.marks) if symbol == "tte_mark"][:2]
+    totals = [total for _, total in raw.marks[ends[0] : ends[1] + 1]]
+    starts = [totals[0], *totals[2:]]
+    return tuple(b - a for a, b in itertools.pairwise(starts))
 
 
 def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_") -> Raw:
@@ -95,8 +130,8 @@ def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: st
         argv = [a.replace("{elf}", str(elf.resolve())) for a in board.cpu.run]
         counting = count and bool(board.cpu.counts)
         if counting:
-            watched = "".join(f"{address:x} {symbol}\n" for address, symbol in _watched(elf, prefix))
-            (folder / "watch").write_text(watched)
+            rows = "".join(f"{address:x} {symbol}\n" for address, symbol in watched(elf, prefix))
+            (folder / "watch").write_text(rows)
             argv[1:1] = ["-plugin", f"{_plugin()},watch={folder}/watch,out={folder}/count"]
         (folder / "tte.in").write_bytes(data)
         done = _shell(argv, board, folder, data, RUN_SECONDS)
@@ -107,22 +142,6 @@ def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: st
         if not board.cpu.linker:
             return Raw(done.stdout, done.returncode, marks)
         return Raw(written.read_bytes() if written.exists() else b"", done.returncode, marks)
-
-
-def sizes(elf: Path, board: Board) -> Sizes:
-    """Read what a program takes from its section headers."""
-    held = [s for s in _sections(elf.read_bytes()) if s.flags & Section.ALLOC and s.name != ".stack"]
-    return Sizes(
-        flash=sum(s.size for s in held if s.type != Section.NOBITS),
-        ram=sum(s.size for s in held if s.flags & Section.WRITE),
-        code=sum(s.size for s in held if s.flags & Section.EXECUTE),
-        stack=board.cpu.stack,
-    )
-
-
-def object_text(path: Path) -> int:
-    """Bytes of an object file's .text sections."""
-    return sum(s.size for s in _sections(path.read_bytes()) if s.name.startswith(".text"))
 
 
 def _check_exit(done: Done, board: Board) -> None:
@@ -179,44 +198,3 @@ def _plugin() -> Path:
                 raise InternalError("count", f"{source.name} does not build: {done.stderr[:300]}")
             fresh.replace(built)
     return built
-
-
-def _sections(data: bytes) -> list[Section]:
-    """The section headers of a little-endian ELF file of 32 or 64 bits."""
-    if data[:4] != b"\x7fELF" or data[5] != 1:
-        raise InternalError("elf", "not a little-endian ELF file")
-    wide = data[4] == 2
-    start = struct.unpack_from("<Q", data, 40)[0] if wide else struct.unpack_from("<I", data, 32)[0]
-    stride, number, names = struct.unpack_from("<3H", data, 58 if wide else 46)
-    layout = "<IIQQQQI" if wide else "<7I"
-    rows = [struct.unpack_from(layout, data, start + i * stride) for i in range(number)]
-    strings = rows[names][4] if rows else 0
-    return [Section(_string(data, strings + row[0]), *row[1:]) for row in rows]
-
-
-def _string(data: bytes, offset: int) -> str:
-    return data[offset : data.index(b"\0", offset)].decode()
-
-
-def _functions(data: bytes) -> Iterator[tuple[int, str]]:
-    """Address and name of every function in the symbol tables; Arm's Thumb bit is not part of an address."""
-    wide, arm = data[4] == 2, struct.unpack_from("<H", data, 18)[0] == 40
-    sections = _sections(data)
-    for table in (s for s in sections if s.type == Section.SYMBOLS):
-        for at in range(table.offset, table.offset + table.size, 24 if wide else 16):
-            if wide:
-                name, info, _, section, address = struct.unpack_from("<IBBHQ", data, at)
-            else:
-                name, address, _, info, _, section = struct.unpack_from("<IIIBBH", data, at)
-            if info & 15 == 2 and section:  # STT_FUNC, defined
-                yield address & ~1 if arm else address, _string(data, sections[table.link].offset + name)
-
-
-def _watched(elf: Path, prefix: str) -> list[tuple[int, str]]:
-    """The functions to count, by address. GCC's .isra and .constprop still are the function; .cold and .part not."""
-    found = {}
-    for address, name in _functions(elf.read_bytes()):
-        parts = name.split(".")
-        if (name == "tte_mark" or name.startswith(prefix)) and not {"cold", "part"} & set(parts):
-            found[address] = parts[0]
-    return sorted(found.items())

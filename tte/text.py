@@ -20,7 +20,7 @@ T = TypeVar("T")
 WHERE = "module.txt"
 _TOKEN = re.compile(
     r"""\s*(?: (?P<string>"(?:[^"\\]|\\.)*") | (?P<number>-?(?:inf|nan|\d+(?:\.\d*)?(?:e[+-]?\d+)?)\b\.?)
-         | (?P<name>[A-Za-z_]\w*) | (?P<mark>[][(){}:,=@]) )""",
+         | (?P<name>[A-Za-z_][\w.]*) | (?P<mark>[][(){}:,=@]) )""",
     re.VERBOSE,
 )
 _DTYPES = {d.label: d for d in DType}

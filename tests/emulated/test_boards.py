@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tte.emulate import Fault, Raw, build, missing_tools, object_text, run_elf, sizes
-from tte.errors import BadModel, InternalError, TteError
+from tte.elf import object_text, sizes
+from tte.emulate import Fault, Raw, build, missing_tools, run_elf
+from tte.errors import BadModel, DoesNotFit, TteError
 from tte.target import Board, board_files, board_sources, boards, link_flags, load_board, memory_ld, parse_board
 
 MAIN = Path(__file__).parent / "board_main.c"
@@ -169,7 +170,7 @@ def test_link_fails_when_sram_overflows(elf: Path, board: Board, tmp_path: Path)
     room = limited(board).sram
     assert room is not None
     left = room - board.cpu.stack - sizes(elf, board).ram
-    with pytest.raises(InternalError, match="overflow"):
+    with pytest.raises(DoesNotFit, match="8 bytes too large for sram"):
         build(write_project(tmp_path / "over", board, f"-DBIG={left + 8}"), board)
     full = build(write_project(tmp_path / "under", board, f"-DBIG={left}"), board)
     assert room - 16 < sizes(full, board).ram + board.cpu.stack <= room
