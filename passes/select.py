@@ -81,7 +81,7 @@ class _Lowering:
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
         if kernel.pack and any(v not in self.constants for v in node.ins[1:]):
             return Candidate(kernel, cost, "packs its weights, which must be constants")
-        return Candidate(kernel, cost)
+        return Candidate(kernel, cost, scratch=kernel.scratch(ins, outs, params))
 
     def consts(self, node: Node, kernel: Kernel, arrays: Consts) -> Consts:
         """Arrays in flash, by operand and parameter, as the kernel wants them."""

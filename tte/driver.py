@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
-from tte.passes.memory.plan import plan_memory
+from tte.passes.memory.order import order
+from tte.passes.memory.plan import check_fit, plan_memory
+from tte.passes.memory.scratch import least_scratch, within
 from tte.passes.select import Prefer, cheapest, select
 from tte.passes.simplify.dce import dce
 from tte.program import MemoryPlan, Program, check_plan
 from tte.target import Board
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
+Memory: TypeAlias = Literal["fast", "balanced", "smallest"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,21 +40,47 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose. `io` is a set of caller, quantized (DESIGN 7)."""
+    """What the user chose. `io` is a set of caller, quantized (DESIGN 7).
+
+    `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
+    the peak at its lowest; "balanced" lets the peak grow by a quarter.
+    """
 
     io: frozenset[str] = frozenset()
     trace: Path | None = None
-    prefer: Prefer = cheapest
+    memory: Memory = "balanced"
+    prefer: Prefer | None = None  # instead of what `memory` asks for
 
 
-def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:  # noqa: B008
+def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
     """Module -> Module (passes) -> Program -> MemoryPlan -> files."""
     verify(module)
     module = run_passes(module, board, (dce,), options.trace)
-    program = select(module, board, "caller" in options.io, options.prefer)
-    plan = plan_memory(program, board)
+    program, plan = lower(module, board, options)
     check_plan(program, plan)
+    check_fit(program, plan, board, _advice(options))
     return Compiled(module, program, plan, render(program, plan, board))
+
+
+def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
+    """Kernels for the nodes, then the order of the calls, then their places in memory."""
+
+    def attempt(prefer: Prefer) -> tuple[Program, MemoryPlan]:
+        program = order(select(module, board, "caller" in options.io, prefer))
+        return program, plan_memory(program)
+
+    if options.prefer or options.memory == "fast":
+        return attempt(options.prefer or cheapest)
+    least = attempt(least_scratch)
+    limit = least[1].arena * (5 if options.memory == "balanced" else 4) // 4
+    found = attempt(within(limit, *least))
+    return found if found[1].arena <= limit else least
+
+
+def _advice(options: Options) -> str:
+    """What else may make a model fit."""
+    tried = {"--io quantized": "quantized" in options.io, "--memory smallest": options.memory == "smallest"}
+    return "try " + " or ".join([*(way for way, done in tried.items() if not done), "a board with more sram"])
 
 
 def run_passes(module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None) -> Module:
