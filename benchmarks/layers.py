@@ -1,0 +1,143 @@
+"""Count the instructions of single layers on a board beside CMSIS-NN's, all layers in one program.
+
+    python benchmarks/layers.py cortex-m4 [--json]
+
+Results are checked against the numpy reference. The exit code is 1 if a layer takes more than its bar (anchors.toml).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import struct
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tte.driver import Compiled, compile_model
+from tte.emulate import build, run_elf
+from tte.ir import Builder, Module
+from tte.op import Example, Op
+from tte.ops.conv import Conv
+from tte.ops.linear import Linear
+from tte.target import Board, load_board
+from tte.types import DType, Quant, Rounding, TensorType
+
+ANCHORS = tomllib.loads((Path(__file__).parent / "anchors.toml").read_text())
+X, Y = Quant((0.05,), -3), Quant((0.4,), -7)
+SAME = (1, 1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer: the kernel that computes it, its multiply-accumulates and instructions, and CMSIS-NN's."""
+
+    name: str
+    kernel: str
+    macs: int
+    instructions: int
+    anchor: int | None
+    right: bool
+
+
+def conv(
+    h: int, ci: int, co: int, k: int = 1, stride: int = 1, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> Example:
+    """A square convolution; `ci` 0 stands for one filter per channel."""
+    filters = (co, k, k, ci or 1)
+    weights = Quant(tuple(0.002 + 0.0001 * (i % 7) for i in range(co)), 0, 0)
+    op = Conv((stride, stride), pads, out=Y)
+    return layer(op, TensorType((1, h, h, ci or co), DType.S8, X), TensorType(filters, DType.S8, weights))
+
+
+def layer(op: Op, x: TensorType, w: TensorType) -> Example:
+    """An example with random weights, and a bias."""
+    return Example.random(op, x, w, TensorType(w.shape[:1], DType.S32), consts=(1, 2), below=4000)
+
+
+def layers() -> dict[str, Example]:
+    """The layers of anchors.toml."""
+    flat = TensorType((3072,), DType.S8, X)
+    full = TensorType((1, 640), DType.S8, X), TensorType((128, 640), DType.S8, Quant((0.004,)))
+    return {
+        "conv3x3 s2 128x128x3 -> 16": conv(128, 3, 16, 3, 2, (0, 0, 1, 1)),
+        "pointwise 32x32x8 -> 48": conv(32, 8, 48),
+        "depthwise 3x3 32x32x48": conv(32, 0, 48, 3, 1, SAME),
+        "pointwise 32x32x48 -> 8": conv(32, 48, 8),
+        "pointwise 16x16x16 -> 96": conv(16, 16, 96),
+        "depthwise 3x3 16x16x96": conv(16, 0, 96, 3, 1, SAME),
+        "pointwise 8x8x48 -> 192": conv(8, 48, 192),
+        "pointwise 8x8x192 -> 48": conv(8, 192, 48),
+        "depthwise 7x7 8x8x160": conv(8, 0, 160, 7, 1, (3, 3, 3, 3)),
+        "depthwise 5x5 4x4x384": conv(4, 0, 384, 5, 1, (2, 2, 2, 2)),
+        "conv3x3 32x32x16 -> 16": conv(32, 16, 16, 3, 1, SAME),
+        "fully connected 640 -> 128": layer(Linear(out=Y, rounding=Rounding.SINGLE), *full),
+    }
+
+
+def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
+    """One module with a graph per layer."""
+    graphs, states = [], []
+    for n, e in enumerate(examples.values()):
+        b = Builder(f"layer{n}", states)
+        values = [
+            b.constant(f"c{n}_{i}", t, a) if i in e.consts else b.input(f"in{i}", t)
+            for i, (t, a) in enumerate(zip(e.ins, e.args, strict=True))
+        ]
+        graphs.append(b.finish(*b.emit(e.op, *values, name=f"out{n}")))
+        states = b.states
+    return compile_model(Module("layers", tuple(states), tuple(graphs)), board)
+
+
+def measure(board: Board, folder: Path) -> list[Row]:
+    """Build and run all layers once."""
+    examples = layers()
+    done = compiled(board, examples)
+    done.write(folder)
+    data = b""
+    for n, e in enumerate(examples.values()):
+        data += struct.pack("<I", n) + b"".join(a.tobytes() for i, a in enumerate(e.args) if i not in e.consts)
+    raw = run_elf(build(folder, board), board, data)
+    marks = [count for symbol, count in raw.marks if symbol == "tte_mark"]
+    rows, at = [], 0
+    for n, (name, e) in enumerate(examples.items()):
+        graph, call = done.module.graphs[n], done.program.functions[n].calls[-1]
+        t = graph.outs[0].type
+        got = np.frombuffer(raw.data, t.dtype.numpy, t.size, at + 4).reshape(t.shape)
+        at += 4 + t.bytes
+        right = np.array_equal(got, e.op.reference(e.args, e.ins, (t,))[0])
+        count = marks[2 * n + 1] - marks[2 * n] if marks else 0
+        anchor = ANCHORS["layers"].get(name, {}).get(board.name)
+        rows.append(Row(name, call.kernel.symbol, e.op.macs(*call.node.types), count, anchor, right))
+    return rows
+
+
+def main() -> int:
+    """Print the table; 1 if a result is wrong or a bar is missed."""
+    parser = argparse.ArgumentParser(description="Count the instructions of single layers beside CMSIS-NN's.")
+    parser.add_argument("board")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", type=Path, help="leave the project in this folder")
+    args = parser.parse_args()
+    board = load_board(args.board)
+    with tempfile.TemporaryDirectory() as name:
+        rows = measure(board, args.keep or Path(name))
+    bar = ANCHORS["bars"].get(board.name, float("inf"))
+    if args.json:
+        print(json.dumps([{f: getattr(r, f) for f in Row.__slots__} for r in rows]))
+    else:
+        print(f"{'layer':28} {'kernel':26} {'instructions':>12} {'per MAC':>8} {'CMSIS-NN':>10} {'ratio':>6}")
+        for r in rows:
+            anchor = f"{r.anchor * 1000:10d} {r.instructions / r.anchor / 1000:6.2f}" if r.anchor else ""
+            per_mac = f"{r.instructions / r.macs:8.2f}" if r.macs else f"{'':8}"
+            print(f"{r.name:28} {r.kernel:26} {r.instructions:12d} {per_mac} {anchor}{'' if r.right else ' WRONG'}")
+    missed = [r for r in rows if r.anchor and r.instructions > bar * r.anchor * 1000]
+    return int(bool(missed) or not all(r.right for r in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
