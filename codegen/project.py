@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tte.codegen import cfmt
 from tte.codegen.steps import arguments, steps, weights
-from tte.program import Function, MemoryPlan, Program, Slot
+from tte.program import Call, Function, MemoryPlan, Program, Slot
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 
@@ -34,7 +34,8 @@ def render(program: Program, plan: MemoryPlan, board: Board) -> dict[str, str]:
     headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
     view = {"name": program.name, "program": program, "plan": plan, "board": board, "headers": headers}
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
-    view |= {"slots": partial(_slots, plan), "call_name": _function_name, "passed": partial(_passed, plan, constants.symbols)}
+    view |= {"slots": partial(_slots, plan), "call_name": _function_name}
+    view |= {"passed": partial(_passed, plan, constants.symbols)}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view) for name in names}
@@ -53,9 +54,9 @@ def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
     return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
 
 
-def _passed(plan: MemoryPlan, symbols: dict[object, str], function: Function) -> list[str]:
+def _passed(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> list[str]:
     """The arguments of every call."""
-    return [arguments(call, _slots(plan, function), symbols) for call in function.calls]  # type: ignore[arg-type]
+    return [arguments(call, _slots(plan, function), symbols) for call in function.calls]
 
 
 def _runtime(headers: list[str]) -> Iterable[tuple[str, str]]:
@@ -73,7 +74,8 @@ def _runtime(headers: list[str]) -> Iterable[tuple[str, str]]:
 def _plan_json(program: Program, plan: MemoryPlan) -> str:
     def row(s: Slot) -> dict[str, object]:
         v = s.value
-        return {"value": v.name, "type": str(v.type), "offset": s.offset, "bytes": v.type.bytes, "alive": [s.first, s.last]}
+        where = {"offset": s.offset, "bytes": v.type.bytes, "alive": [s.first, s.last]}
+        return {"value": v.name, "type": str(v.type), **where}
 
     functions = {
         f.name: {
@@ -84,4 +86,5 @@ def _plan_json(program: Program, plan: MemoryPlan) -> str:
         }
         for f in program.functions
     }
-    return json.dumps({"arena": plan.arena, "bound": plan.bound, "states": list(map(row, plan.states)), "functions": functions}, indent=1) + "\n"
+    whole = {"arena": plan.arena, "bound": plan.bound, "states": list(map(row, plan.states)), "functions": functions}
+    return json.dumps(whole, indent=1) + "\n"

@@ -70,10 +70,8 @@ def _pointers(call: Call) -> tuple[tuple[str, str], ...]:
 
 def names(program: Program) -> dict[Call, str]:
     """A name for each call's constants: that of its first result, made unique over all functions."""
-    several = len(program.functions) > 1
-    return {
-        c: f"{f.name}_{c.node.outs[0].name}" if several else c.node.outs[0].name for f in program.functions for c in f.calls
-    }
+    prefix = {f.name: f"{f.name}_" if len(program.functions) > 1 else "" for f in program.functions}
+    return {c: prefix[f.name] + c.node.outs[0].name for f in program.functions for c in f.calls}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte import fixed, mve
 from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -30,6 +30,12 @@ def pointwise(ins: Types, outs: Types, params: Params) -> bool:
 def dense(ins: Types, outs: Types, params: Params) -> bool:
     """All input channels feed all output channels."""
     return ins[1].shape[3] == ins[0].shape[3]
+
+
+def patch(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of the pixels under a filter; none if the filter is one pixel, which always lies inside."""
+    size = math.prod(ins[1].shape[1:])
+    return 0 if ins[1].shape[1:3] == (1, 1) and ins[0].shape[1:3] == outs[0].shape[1:3] else size
 
 
 def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
@@ -66,6 +72,20 @@ class Conv(Op):
             needs="one filter per channel",
             pack=taps_first,
             per_mac=6.0,
+        ),
+        Kernel(
+            "tte_conv_s8_mve",
+            "conv_s8_mve.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="mve",
+            form="window",
+            when=dense,
+            needs="all channels from all",
+            scratch=patch,
+            pack=mve.by_four,
+            per_mac=0.15,
+            per_out=6.0,
         ),
         Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
     )
@@ -124,7 +144,7 @@ class Conv(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""
         x, w, _ = ins
-        (_, h, wd, c), (co, kh, kw, cg), (_, oh, ow, _) = x.shape, w.shape, outs[0].shape
+        (_, _, wd, c), (co, kh, kw, cg), (_, _, ow, _) = x.shape, w.shape, outs[0].shape
         sizes: Params = {"w": wd, "c": c, "kh": kh, "kw": kw, "cg": cg, "ow": ow, "co": co}
         sizes |= {"stride": self.stride[1], "left": self.pads[1], "dilation": self.dilation[1]}
         if x.dtype is F32:
@@ -149,7 +169,7 @@ class Conv(Op):
         y, onnx = Quant((0.4,), -7), Rounding.ONNX
 
         def s8(op: Conv, x: tuple[int, ...], w: tuple[int, ...], seed: int = 0) -> Example:
-            scales = tuple(0.004 * (i % 5 + 1) for i in range(w[0] - 1)) + (4e-9,)
+            scales = (*(0.004 * (i % 5 + 1) for i in range(w[0] - 1)), 4e-9)
             types = TensorType(x, S8, Quant((0.05,), 3)), TensorType(w, S8, Quant(scales, 0, 0)), TensorType(w[:1], S32)
             e = Example.random(op, *types, consts=(1, 2), below=4000, seed=seed)
             e.args[2][-1] = -(2**31) if op.rounding is onnx else 77

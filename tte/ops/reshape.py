@@ -16,8 +16,9 @@ class Reshape(Op):
     shape: tuple[int, ...]
 
     view = True
-    kernels = tuple(
-        Kernel(f"tte_copy_{d.label}", "copy.h", (d,), (d,), form="flat", inplace=((0, 0),)) for d in (DType.F32, DType.S8)
+    kernels = (
+        Kernel("tte_copy_s8", "copy.h", (DType.S8,), (DType.S8,), form="flat", inplace=((0, 0),), per_out=4.0),
+        Kernel("tte_copy_f32", "copy.h", (DType.F32,), (DType.F32,), form="flat", inplace=((0, 0),), per_out=4.0),
     )
 
     def infer(self, *types: TensorType) -> Types:
