@@ -1,6 +1,6 @@
-"""A function as bytes that come alive and die: what `order` and `plan` reason about. Floor 4.
+"""A function as bytes that come alive and die: what `order` and `plan` reason about.
 
-Calls are numbers, sets of calls are integers used as bit masks, and values are indices into `sizes`.
+Calls are numbers, sets of calls are integers used as bit masks, and values are indices into `sizes`. Floor 4.
 """
 
 from __future__ import annotations

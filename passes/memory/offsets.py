@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
-from tte.passes.memory.flow import Pairs
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 BUDGET = 3_000_000  # pairs of buffers that the search may look at
 TRIES = 3_000  # and orders that it may try
