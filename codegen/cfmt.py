@@ -15,7 +15,7 @@ def number(x: float | int | np.generic) -> str:
     """A literal that reads back to the same bits; -2**31 has no literal of type int, infinity none at all."""
     if isinstance(x, (float, np.floating)):
         if math.isinf(x):
-            return f"{'-' * (x < 0)}__builtin_inff()"
+            return f"{'-' if x < 0 else ''}__builtin_inff()"
         text = f"{np.float32(x):.9g}"
         return text + ("f" if set(text) & set(".e") else ".0f")
     return "INT32_MIN" if int(x) == -(2**31) else str(int(x))

@@ -17,6 +17,7 @@ Types: TypeAlias = tuple[TensorType, ...]
 Values: TypeAlias = tuple[Value, ...]
 Arrays: TypeAlias = tuple[Array, ...]
 Params: TypeAlias = dict[str, int | float | Array]
+Scalars: TypeAlias = dict[str, int | float]
 Consts: TypeAlias = dict[str, Array]
 
 REGISTRY: dict[str, type[Op]] = {}

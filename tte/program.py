@@ -8,7 +8,7 @@ import numpy as np
 
 from tte.errors import InternalError
 from tte.ir import Node, State
-from tte.op import Consts, Kernel, Params, Values
+from tte.op import Consts, Kernel, Scalars, Values
 from tte.types import Value
 
 ALIGN = 8  # of every tensor, so that a kernel may read it by words on any board; costs at most 7 bytes a tensor
@@ -35,7 +35,7 @@ class Call:
 
     node: Node
     kernel: Kernel
-    params: Params
+    params: Scalars
     ins: Values
     at: tuple[int, ...]
     outs: Values

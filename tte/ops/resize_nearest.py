@@ -40,7 +40,7 @@ class ResizeNearest(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, and which row and column each pixel comes from."""
         (_, oh, ow, c), w = outs[0].shape, ins[0].shape[2]
-        tables = {"rows": np.array(self.rows, np.int32), "columns": np.array(self.columns, np.int32)}
+        tables: Params = {"rows": np.array(self.rows, np.int32), "columns": np.array(self.columns, np.int32)}
         return {"w": w, "c": c, "oh": oh, "ow": ow} | tables
 
     @classmethod

@@ -42,9 +42,8 @@ class Transpose(Op):
         extents, strides = self._merged(ins[0].shape)
         self.expect(len(extents) <= RANK, f"{self.perm} moves more than {RANK} groups of axes")
         blank = RANK - len(extents)
-        return {f"n{k}": n for k, n in enumerate((1,) * blank + extents)} | {
-            f"s{k}": s for k, s in enumerate((0,) * blank + strides)
-        }
+        sizes: Params = {f"n{k}": n for k, n in enumerate((1,) * blank + extents)}
+        return sizes | {f"s{k}": s for k, s in enumerate((0,) * blank + strides)}
 
     def _merged(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Extents and strides, without axes of one element, neighbours in both x and y made one."""
