@@ -37,16 +37,25 @@ def channels(rounding: Rounding, x: Quant, w: Quant, y: Quant, n: int) -> Array:
     return np.array(pairs, np.int32).reshape(n, 2).T.copy()
 
 
+def least_shift(q: Array) -> int:
+    """The least right shift of the channels whose multiplier is not zero; where it is known, kernels drop what it rules out."""
+    return int(np.where(q[0] == 0, 1, q[1]).min())
+
+
 def finish(rounding: Rounding, acc: Array, q: Array) -> Array:
     """Sums `acc` (any integers; channels last) in units of the result, before zero point and clamp; s64."""
     acc = acc.astype(np.int64)
     if rounding is Rounding.ONNX:
-        product = acc.astype(F32) * q[0].view(F32)
-        return np.rint(np.clip(product, F32(-512), F32(512))).astype(np.int64)
+        return round_even(acc.astype(F32) * q[0].view(F32))
     if rounding is Rounding.SINGLE:
         return round_shift(acc * q[0], 31 + q[1].astype(np.int64))
     acc = np.clip(acc << np.maximum(-q[1].astype(np.int64), 0), -(2**31), 2**31 - 1)
     return divide_by_power(round_shift(acc * q[0], 31), np.maximum(q[1].astype(np.int64), 0))
+
+
+def round_even(x: Array) -> Array:
+    """The nearest integer, ties to even, as s64; x is clamped to [-512, 512] first."""
+    return np.rint(np.clip(x, F32(-512), F32(512))).astype(np.int64)
 
 
 def round_shift(x: Array, shift: Array | int) -> Array:

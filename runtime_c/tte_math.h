@@ -1,0 +1,53 @@
+/** @file tte_math.h  Functions of floats by + - * / alone, bit for bit tte/floatmath.py. */
+#ifndef TTE_MATH_H
+#define TTE_MATH_H
+
+#include "tte/tte_fixed.h"
+
+/** e^x within 2 units in the last place; 0 below -87 and infinity above 88.7. x is not NaN. */
+static inline float tte_exp(float x)
+{
+    if (x < -87.0f) {
+        return 0.0f;
+    }
+    if (x > 88.7f) {
+        return __builtin_inff();
+    }
+    const float n = x * 1.44269504f + 12582912.0f - 12582912.0f; /* to the nearest integer */
+    const float r = x - n * 0.693359375f - n * -0.000212194440f;
+    float p = 0.00139465043f;
+    p = p * r + 0.00836918782f;
+    p = p * r + 0.0416662619f;
+    p = p * r + 0.166665152f;
+    p = p * r + 0.5f;
+    const float y = p * (r * r) + r + 1.0f;
+    const int32_t power = (int32_t)n;
+    const int32_t half = power >> 1;
+    return y * tte_float_of_bits((127 + half) * (1 << 23)) * tte_float_of_bits((127 + power - half) * (1 << 23));
+}
+
+/** 1 / (1 + e^-x). */
+static inline float tte_sigmoid(float x)
+{
+    return 1.0f / (1.0f + tte_exp(-x));
+}
+
+/** The hyperbolic tangent within 2 units in the last place: a polynomial near zero, else by exp. */
+static inline float tte_tanh(float x)
+{
+    const float size = x < 0.0f ? -x : x;
+    if (size < 0.625f) {
+        const float square = x * x;
+        float p = -0.00577290216f;
+        p = p * square + 0.0207005311f;
+        p = p * square + -0.0537586398f;
+        p = p * square + 0.133316681f;
+        p = p * square + -0.333332896f;
+        return p * square * x + x;
+    }
+    const float least = size > 20.0f ? 20.0f : size;
+    const float far = 1.0f - 2.0f / (tte_exp(least + least) + 1.0f);
+    return x < 0.0f ? -far : far;
+}
+
+#endif

@@ -1,0 +1,58 @@
+"""Functions of floats by + - * / alone, bit for bit runtime_c/tte_math.h. Floor 1.
+
+Every operation is one in float32, in the order written here; with float64 arguments the polynomials keep their accuracy
+of float32, but differences are smooth.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tte.types import Array
+
+F32 = np.float32
+MAGIC = F32(12582912.0)  # 1.5 * 2**23: adding it leaves no fraction
+EXP = tuple(map(F32, (0.00139465043, 0.00836918782, 0.0416662619, 0.166665152, 0.5)))  # our fits, least squares
+TANH = tuple(map(F32, (-0.00577290216, 0.0207005311, -0.0537586398, 0.133316681, -0.333332896)))
+
+
+def exp(x: Array) -> Array:
+    """e**x within 2 units in the last place; 0 below -87 and infinity above 88.7. x is not NaN."""
+    x = np.asarray(x)
+    t = np.clip(x, F32(-87), F32(88.7)).astype(x.dtype)
+    n = (t * F32(1.44269504) + MAGIC) - MAGIC
+    r = (t - n * F32(0.693359375)) - n * F32(-0.000212194440)
+    p = np.full_like(r, EXP[0])
+    for c in EXP[1:]:
+        p = p * r + c
+    y = p * (r * r) + r + F32(1)
+    half = np.floor(n * F32(0.5))
+    scaled = y * _power(half) * _power(n - half)
+    result: Array = np.where(x < F32(-87), F32(0), np.where(x > F32(88.7), F32(np.inf), scaled)).astype(x.dtype)
+    return result
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e**-x)."""
+    result: Array = (F32(1) / (F32(1) + exp(-np.asarray(x)))).astype(np.asarray(x).dtype)
+    return result
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent within 2 units in the last place: a polynomial near zero, else by exp."""
+    x = np.asarray(x)
+    square = x * x
+    p = np.full_like(x, TANH[0])
+    for c in TANH[1:]:
+        p = p * square + c
+    near = p * square * x + x
+    size = np.minimum(abs(x), F32(20)).astype(x.dtype)
+    far = F32(1) - F32(2) / (exp(size + size) + F32(1))
+    result: Array = np.where(size < F32(0.625), near, np.where(x < 0, -far, far)).astype(x.dtype)
+    return result
+
+
+def _power(n: Array) -> Array:
+    """2**n, exactly; |n| <= 64."""
+    result: Array = np.ldexp(np.ones_like(n), n.astype(np.int32))
+    return result
