@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from tte.errors import Unsupported
 from tte.ir import Graph, Module, Node, State
 from tte.op import Consts, Kernel, Params
@@ -56,7 +58,7 @@ class _Lowering:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
         kernel = self.prefer(node, fitting).kernel
-        consts = self.consts(node, kernel, {k: v for k, v in params.items() if not isinstance(v, (int, float))})
+        consts = self.consts(node, kernel, _arrays(params))
         scratch = kernel.scratch(*node.types, params)
         runtime = tuple(i for i, v in enumerate(node.ins) if v not in self.constants)
         return Call(
@@ -81,10 +83,22 @@ class _Lowering:
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
         if kernel.pack and any(v not in self.constants for v in node.ins[1:]):
             return Candidate(kernel, cost, "packs its weights, which must be constants")
+        if kernel.pack:
+            try:
+                self.consts(node, kernel, _arrays(params))
+            except Unsupported as error:
+                return Candidate(kernel, cost, str(error))
         return Candidate(kernel, cost, scratch=kernel.scratch(ins, outs, params))
 
-    def consts(self, node: Node, kernel: Kernel, arrays: Consts) -> Consts:
-        """Arrays in flash, by operand and parameter, as the kernel wants them."""
+    def consts(self, node: Node, kernel: Kernel, params: Params) -> Consts:
+        """Arrays in flash, by operand and parameter, as the kernel wants them; `pack` also reads the scalars."""
         named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
-        found = {name: self.constants[v].init for name, v in named.items() if v in self.constants} | arrays
-        return kernel.pack(found, *node.types) if kernel.pack else found
+        found = {name: self.constants[v].init for name, v in named.items() if v in self.constants}
+        found |= {name: np.asarray(v) for name, v in params.items()}
+        packed = kernel.pack(found, *node.types) if kernel.pack else found
+        return {name: v for name, v in packed.items() if v.ndim}
+
+
+def _arrays(params: Params) -> Consts:
+    """The parameters that are arrays."""
+    return {k: v for k, v in params.items() if not isinstance(v, (int, float))}

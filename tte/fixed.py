@@ -38,7 +38,7 @@ def channels(rounding: Rounding, x: Quant, w: Quant, y: Quant, n: int) -> Array:
 
 
 def least_shift(q: Array) -> int:
-    """The least right shift of the channels whose multiplier is not zero; where it is known, kernels drop what it rules out."""
+    """The least right shift of the channels whose multiplier is not zero; kernels drop what it rules out."""
     return int(np.where(q[0] == 0, 1, q[1]).min())
 
 

@@ -9,6 +9,7 @@ typedef struct {
     int32_t m, n, k;
     int32_t zero_x, zero_y, lo, hi;
     int32_t rounding;
+    int32_t shift;       /* the least right shift of a channel */
 } tte_linear_s8_params;
 
 /** The result of row j of w, from its sum without bias; q holds multipliers, then shifts. */

@@ -32,10 +32,14 @@ def dense(ins: Types, outs: Types, params: Params) -> bool:
     return ins[1].shape[3] == ins[0].shape[3]
 
 
+def matmul(ins: Types, outs: Types, params: Params) -> bool:
+    """Each pixel of the result from one pixel that lies in x."""
+    return ins[1].shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
+
+
 def patch(ins: Types, outs: Types, params: Params) -> int:
-    """Bytes of the pixels under a filter; none if the filter is one pixel, which always lies inside."""
-    size = math.prod(ins[1].shape[1:])
-    return 0 if ins[1].shape[1:3] == (1, 1) and ins[0].shape[1:3] == outs[0].shape[1:3] else size
+    """Bytes of the pixels under a filter."""
+    return math.prod(ins[1].shape[1:])
 
 
 def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
@@ -72,6 +76,19 @@ class Conv(Op):
             needs="one filter per channel",
             pack=taps_first,
             per_mac=6.0,
+        ),
+        Kernel(
+            "tte_pointwise_s8_mve",
+            "conv_s8_mve.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="mve",
+            form="window",
+            when=matmul,
+            needs="a pixel from a pixel",
+            pack=mve.by_four,
+            per_mac=0.14,
+            per_out=5.0,
         ),
         Kernel(
             "tte_conv_s8_mve",
@@ -153,7 +170,13 @@ class Conv(Op):
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y, co)
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.zero}
         clamp = fixed.clamp(self.low, self.high, y, self.rounding)
-        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "q": q}
+        known = {"shift": fixed.least_shift(q), "padded": int(self._padded(x, w, outs[0]))}
+        return sizes | zeros | clamp | known | {"rounding": list(Rounding).index(self.rounding), "q": q}
+
+    def _padded(self, x: TensorType, w: TensorType, y: TensorType) -> bool:
+        """True if a filter ever reaches outside x; padding at the bottom and the right may be out of its reach."""
+        sizes = zip(x.shape[1:3], w.shape[1:3], y.shape[1:3], self.stride, self.pads, self.dilation, strict=False)
+        return max(self.pads[:2]) > 0 or any((o - 1) * s - p + (k - 1) * d >= n for n, k, o, s, p, d in sizes)
 
     def window(self, ins: Types, outs: Types) -> Window:
         """The rows under the filter."""

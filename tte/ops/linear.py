@@ -69,7 +69,7 @@ class Linear(Op):
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y.scaling, w.shape[0])
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.scaling.zero}
         clamp = fixed.clamp(self.low, self.high, y.scaling, self.rounding)
-        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "q": q}
+        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "shift": fixed.least_shift(q), "q": q}
 
     def macs(self, ins: Types, outs: Types) -> int:
         """m * n * k."""
