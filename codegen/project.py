@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from tte.codegen import cfmt
+from tte.codegen.jinja import environment
+from tte.codegen.page import REPORT, page
 from tte.codegen.steps import arguments, steps, weights
 from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.record import PLAN, record
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
-TEMPLATES = BOARDS.parent / "codegen" / "templates"
-ENV = Environment(
-    loader=FileSystemLoader(TEMPLATES),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,
-)
-ENV.globals |= {"c": cfmt}
+ENV = environment(c=cfmt)
 
 
-def render(program: Program, plan: MemoryPlan, board: Board) -> dict[str, str]:
-    """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses."""
+def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
+
+    `stored` are the files that hold the module.
+    """
     constants, step_of = weights(program), steps(program)
     headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
     view = {"name": program.name, "program": program, "plan": plan, "board": board, "headers": headers}
@@ -38,11 +33,15 @@ def render(program: Program, plan: MemoryPlan, board: Board) -> dict[str, str]:
     view |= {"passed": partial(_passed, plan, constants.symbols)}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
-    files = {name: ENV.get_template(f"{name}.j2").render(view) for name in names}
-    files["plan.json"] = _plan_json(program, plan)
+    files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     files |= dict(_runtime(["tte.h", *(f"kernels/{h}" for h in headers)]))
-    files |= {f"board/{name}": path.read_text() for name, path in board_files(board).items()}
-    return files | ({"board/memory.ld": memory_ld(board)} if board.cpu.linker else {})
+    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board).items()}
+    if board.cpu.linker:
+        files["board/memory.ld"] = memory_ld(board).encode()
+    files |= stored
+    told = record(program, plan, board, sum(a.nbytes for a in constants.arrays.values()))
+    told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
+    return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 
 
 def _function_name(function: Function, suffix: str) -> str:
@@ -59,32 +58,13 @@ def _passed(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function:
     return [arguments(call, _slots(plan, function), symbols) for call in function.calls]
 
 
-def _runtime(headers: list[str]) -> Iterable[tuple[str, str]]:
+def _runtime(headers: list[str]) -> Iterable[tuple[str, bytes]]:
     """The headers and all that they include, each once."""
     todo, seen = list(headers), set(headers)
     while todo:
         path = todo.pop()
         text = (RUNTIME / path).read_text()
-        yield f"tte/{path}", text
+        yield f"tte/{path}", text.encode()
         found = set(re.findall(r'#include "tte/(.+)"', text)) - seen
         todo += sorted(found)
         seen |= found
-
-
-def _plan_json(program: Program, plan: MemoryPlan) -> str:
-    def row(s: Slot) -> dict[str, object]:
-        v = s.value
-        where = {"offset": s.offset, "bytes": v.type.bytes, "alive": [s.first, s.last]}
-        return {"value": v.name, "type": str(v.type), **where}
-
-    functions = {
-        f.name: {
-            "calls": [
-                {"node": str(c.node), "kernel": c.kernel.symbol, "macs": c.node.op.macs(*c.node.types)} for c in f.calls
-            ],
-            "slots": [row(s) for s in plan.functions[f.name]],
-        }
-        for f in program.functions
-    }
-    whole = {"arena": plan.arena, "bound": plan.bound, "states": list(map(row, plan.states)), "functions": functions}
-    return json.dumps(whole, indent=1) + "\n"

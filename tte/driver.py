@@ -16,6 +16,7 @@ from tte.passes.memory.scratch import least_scratch, within
 from tte.passes.select import Prefer, cheapest, select
 from tte.passes.simplify.dce import dce
 from tte.program import MemoryPlan, Program, check_plan
+from tte.store import files
 from tte.target import Board
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
@@ -29,13 +30,13 @@ class Compiled:
     module: Module
     program: Program
     plan: MemoryPlan
-    files: dict[str, str]
+    files: dict[str, bytes]
 
     def write(self, folder: Path) -> None:
         """Write the C project."""
-        for path, text in self.files.items():
+        for path, data in self.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text)
+            (folder / path).write_bytes(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     program, plan = lower(module, board, options)
     check_plan(program, plan)
     check_fit(program, plan, board, _advice(options))
-    return Compiled(module, program, plan, render(program, plan, board))
+    return Compiled(module, program, plan, render(program, plan, board, files(module)))
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:

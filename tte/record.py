@@ -1,0 +1,146 @@
+"""What a compilation decided, as plan.json keeps it beside the project. Floor 4."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tte.errors import BadModel
+from tte.program import Call, MemoryPlan, Program, Slot
+from tte.target import Board
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A kernel that was looked at for a layer, its modelled instructions, and why it was refused ("" if it was not)."""
+
+    kernel: str
+    modelled: float
+    refused: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One call: `name` is what the imported model calls it, `node` its line of the IR."""
+
+    name: str
+    op: str
+    kernel: str
+    macs: int
+    modelled: float
+    constant_bytes: int
+    node: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor lies in the arena, and at which calls (both included) it is alive."""
+
+    value: str
+    type: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A function of the model: its layers in their order, and its tensors."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A compiled model. `bound_bytes` is proved: no order and no plan needs less; `files` are those of the project."""
+
+    model: str
+    board: str
+    arena_bytes: int
+    bound_bytes: int
+    weights_bytes: int
+    states: tuple[Place, ...]
+    functions: tuple[Work, ...]
+    files: tuple[str, ...] = ()
+
+    @property
+    def infer(self) -> Work:
+        """The function that a run calls."""
+        found = next((f for f in self.functions if f.name == "infer"), None)
+        if found is None:
+            raise BadModel(self.model, "has no function infer")
+        return found
+
+    def json(self) -> str:
+        """The text of plan.json."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Bytes and counts of a built and run project (DESIGN 6); None for what the board cannot tell.
+
+    `sram_bytes` is the program's .data and .bss, the arena included, with the stack that was used.
+    """
+
+    sram_bytes: int
+    flash_bytes: int
+    code_bytes: int
+    stack_bytes: int | None
+    instructions: int | None
+    layers: tuple[int, ...] | None
+
+
+def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int) -> Record:
+    """Everything worth telling of a compilation."""
+    functions = tuple(
+        Work(f.name, tuple(map(_layer, f.calls)), tuple(map(_place, plan.functions[f.name]))) for f in program.functions
+    )
+    states = tuple(map(_place, plan.states))
+    return Record(program.name, board.name, plan.arena, plan.bound, weights_bytes, states, functions)
+
+
+def read_record(folder: Path) -> Record:
+    """The record of the project in `folder`."""
+    try:
+        table = json.loads((folder / PLAN).read_text())
+        functions = tuple(
+            Work(f["name"], tuple(map(_read_layer, f["layers"])), tuple(Place(**p) for p in f["places"]))
+            for f in table.pop("functions")
+        )
+        states = tuple(Place(**p) for p in table.pop("states"))
+        return Record(**table | {"functions": functions, "states": states, "files": tuple(table["files"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
+
+
+def _layer(call: Call) -> Layer:
+    choices = tuple(Choice(c.kernel.symbol, c.cost, c.refused) for c in call.candidates)
+    node = call.node
+    return Layer(
+        name=node.source or node.outs[0].source or node.outs[0].name,
+        op=node.op.label(),
+        kernel=call.kernel.symbol,
+        macs=node.op.macs(*node.types),
+        modelled=next(c.modelled for c in choices if c.kernel == call.kernel.symbol),
+        constant_bytes=sum(a.nbytes for a in call.consts.values()),
+        node=str(node),
+        choices=choices,
+    )
+
+
+def _read_layer(row: dict[str, object]) -> Layer:
+    choices = row.pop("choices")
+    return Layer(**row, choices=tuple(Choice(**c) for c in choices))  # type: ignore
+
+
+def _place(slot: Slot) -> Place:
+    v = slot.value
+    return Place(v.name, str(v.type), slot.offset, v.type.bytes, slot.first, slot.last)
