@@ -58,7 +58,7 @@ class _Lowering:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
         kernel = self.prefer(node, fitting).kernel
-        consts = self.consts(node, kernel, _arrays(params))
+        consts = self.consts(node, kernel, params)
         scratch = kernel.scratch(*node.types, params)
         runtime = tuple(i for i, v in enumerate(node.ins) if v not in self.constants)
         return Call(
@@ -85,7 +85,7 @@ class _Lowering:
             return Candidate(kernel, cost, "packs its weights, which must be constants")
         if kernel.pack:
             try:
-                self.consts(node, kernel, _arrays(params))
+                self.consts(node, kernel, params)
             except Unsupported as error:
                 return Candidate(kernel, cost, str(error))
         return Candidate(kernel, cost, scratch=kernel.scratch(ins, outs, params))
@@ -97,8 +97,3 @@ class _Lowering:
         found |= {name: np.asarray(v) for name, v in params.items()}
         packed = kernel.pack(found, *node.types) if kernel.pack else found
         return {name: v for name, v in packed.items() if v.ndim}
-
-
-def _arrays(params: Params) -> Consts:
-    """The parameters that are arrays."""
-    return {k: v for k, v in params.items() if not isinstance(v, (int, float))}

@@ -48,8 +48,8 @@ class Kernel:
     result from pointers to the rows of input 0 (`Op.window`). The layer is a loop over calls, made by codegen.
 
     Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
-    `pack` lays constants out anew (by name of the operand, see `Op.operands`, and of the array); what it leaves out
-    is not passed. It asks that the inputs that it names be constants.
+    `pack` lays constants out anew (by name of the operand, see `Op.operands`, and of the array; it is also given the
+    scalar parameters, without dimensions); what it leaves out is not passed. It asks that the inputs be constants.
     """
 
     symbol: str
