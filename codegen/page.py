@@ -1,4 +1,4 @@
-"""The report as a page: numbers, layers and a map of the arena. Floor 5."""
+"""The report as a page: numbers, layers and a map of the arena. Floor 4."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ from tte.codegen import cfmt
 from tte.codegen.jinja import environment
 from tte.codegen.page import REPORT, page
 from tte.codegen.steps import arguments, steps, weights
+from tte.codegen.tell import record
 from tte.program import Call, Function, MemoryPlan, Program, Slot
-from tte.record import PLAN, record
+from tte.record import PLAN
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 

@@ -1,4 +1,4 @@
-"""What a compilation decided, as plan.json keeps it beside the project. Floor 4."""
+"""What a compilation decided, as plan.json keeps it beside the project. Floor 2."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tte.errors import BadModel
-from tte.program import Call, MemoryPlan, Program, Slot
-from tte.target import Board
 
 PLAN = "plan.json"
 
@@ -98,15 +96,6 @@ class Measured:
     layers: tuple[int, ...] | None
 
 
-def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int) -> Record:
-    """Everything worth telling of a compilation."""
-    functions = tuple(
-        Work(f.name, tuple(map(_layer, f.calls)), tuple(map(_place, plan.functions[f.name]))) for f in program.functions
-    )
-    states = tuple(map(_place, plan.states))
-    return Record(program.name, board.name, plan.arena, plan.bound, weights_bytes, states, functions)
-
-
 def read_record(folder: Path) -> Record:
     """The record of the project in `folder`."""
     try:
@@ -121,26 +110,6 @@ def read_record(folder: Path) -> Record:
         raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
 
 
-def _layer(call: Call) -> Layer:
-    choices = tuple(Choice(c.kernel.symbol, c.cost, c.refused) for c in call.candidates)
-    node = call.node
-    return Layer(
-        name=node.source or node.outs[0].source or node.outs[0].name,
-        op=node.op.label(),
-        kernel=call.kernel.symbol,
-        macs=node.op.macs(*node.types),
-        modelled=next(c.modelled for c in choices if c.kernel == call.kernel.symbol),
-        constant_bytes=sum(a.nbytes for a in call.consts.values()),
-        node=str(node),
-        choices=choices,
-    )
-
-
 def _read_layer(row: dict[str, object]) -> Layer:
     choices = row.pop("choices")
     return Layer(**row, choices=tuple(Choice(**c) for c in choices))  # type: ignore
-
-
-def _place(slot: Slot) -> Place:
-    v = slot.value
-    return Place(v.name, str(v.type), slot.offset, v.type.bytes, slot.first, slot.last)

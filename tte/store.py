@@ -1,7 +1,7 @@
-"""Stores a module as text and constants, and reads it back. Floor 5.
+"""Stores a module as text and constants, and reads it back.
 
 The text holds everything but arrays. Those lie beside it by name: each state's initial value, and each list of scales
-that is too long to print, under its digest.
+that is too long to print, under its digest. Floor 5.
 """
 
 from __future__ import annotations
