@@ -93,7 +93,7 @@ class _Lowering:
     def consts(self, node: Node, kernel: Kernel, params: Params) -> Consts:
         """Arrays in flash, by operand and parameter, as the kernel wants them; `pack` also reads the scalars."""
         named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
-        found = {name: self.constants[v].init for name, v in named.items() if v in self.constants}
-        found |= {name: np.asarray(v) for name, v in params.items()}
+        found = {name: np.asarray(v) for name, v in params.items()}
+        found |= {name: self.constants[v].init for name, v in named.items() if v in self.constants}
         packed = kernel.pack(found, *node.types) if kernel.pack else found
         return {name: v for name, v in packed.items() if v.ndim}
