@@ -53,6 +53,11 @@ def finish(rounding: Rounding, acc: Array, q: Array) -> Array:
     return divide_by_power(round_shift(acc * q[0], 31), np.maximum(q[1].astype(np.int64), 0))
 
 
+def scaled(x: Array, m: int, shift: int) -> Array:
+    """x * m / 2**31 / 2**shift, rounded after each division; a shift to the left comes first. For one scale."""
+    return finish(Rounding.TFLITE, x, np.array([[m], [shift]]))
+
+
 def round_even(x: Array) -> Array:
     """The nearest integer, ties to even, as s64; x is clamped to [-512, 512] first."""
     return np.rint(np.clip(x, F32(-512), F32(512))).astype(np.int64)

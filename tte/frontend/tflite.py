@@ -15,6 +15,7 @@ from tte.errors import BadModel, TteError, Unsupported
 from tte.frontend.tflite_file import File, Operator, Tensor, read
 from tte.ir import Builder, Module, identifier
 from tte.op import Op
+from tte.ops.add import Add, Sub
 from tte.ops.average_pool import AveragePool
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
@@ -269,7 +270,14 @@ def _softmax(m: _Importer) -> Value:
     return m.emit(Softmax(o.Beta(), m.quant), m.x())
 
 
+def _add(m: _Importer) -> Value:
+    o = m.op.options(tflite.AddOptions if m.op.name == "ADD" else tflite.SubOptions)
+    cls = Add if m.op.name == "ADD" else Sub
+    return m.emit(cls(*m.activation(o.FusedActivationFunction()), m.quant), m.x(), m.x(1))
+
+
 HANDLERS: dict[str, Callable[[_Importer], Value]] = {
+    "ADD": _add,
     "AVERAGE_POOL_2D": _pool,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -279,4 +287,5 @@ HANDLERS: dict[str, Callable[[_Importer], Value]] = {
     "RESHAPE": _reshape,
     "SOFTMAX": _softmax,
     "SQUEEZE": _reshape,
+    "SUB": _add,
 }

@@ -1,36 +1,112 @@
-"""Sum of two tensors. Floor 3."""
+"""Sum and difference of two tensors. Floor 3."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
-from tte.op import Arrays, Example, Kernel, Op, Types
-from tte.types import DType, TensorType
+import numpy as np
 
-F32 = DType.F32
+from tte import broadcast, fixed
+from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.types import DType, Quant, Rounding, TensorType
+
+F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
+LEFT = 20  # bits that LiteRT keeps below the binary point
+
+
+def same(ins: Types, outs: Types, params: Params) -> bool:
+    """Neither input is repeated."""
+    return ins[0].shape == ins[1].shape
 
 
 @dataclass(frozen=True, slots=True)
 class Add(Op):
-    """y = a + b, of one shape."""
+    """y = clamp(a + b, low, high); axes of one element are repeated, as in numpy.
+
+    In s8, by `rounding`: TFLITE (and SINGLE) brings a and b to twice the larger scale with 20 more bits, adds, and
+    brings the sum to `out`, each rounded twice; ONNX computes in f32.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    out: Quant | None = None
+    rounding: Rounding = Rounding.TFLITE
 
     operands = ("a", "b")
-    kernels = (Kernel("tte_add_f32", "add.h", (F32, F32), (F32,), form="flat", inplace=EITHER),)
+    sign: ClassVar[int] = 1
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("tte_add_s8", "add.h", (S8, S8), (S8,), form="flat", inplace=EITHER, when=same, needs="one shape"),
+        Kernel("tte_add_broadcast_s8", "add.h", (S8, S8), (S8,), per_out=40.0),
+        Kernel("tte_add_f32", "add.h", (F32, F32), (F32,), form="flat", inplace=EITHER, when=same, needs="one shape"),
+        Kernel("tte_add_broadcast_f32", "add.h", (F32, F32), (F32,), per_out=30.0),
+    )
 
     def infer(self, *types: TensorType) -> Types:
-        """a and b have one shape."""
+        """a and b give y of their common shape."""
         a, b = types
-        self.expect((a.shape, a.dtype) == (b.shape, b.dtype), f"{a} does not match {b}")
-        return (a,)
+        shape = broadcast.joined(a, b)
+        self.expect(shape is not None and a.dtype is b.dtype, f"{a} does not match {b}")
+        self.expect(broadcast.fits(a, b), f"{a} and {b} are repeated along too many axes")
+        if a.dtype is S8:
+            self.expect(None not in (a.quant, b.quant, self.out), "a, b and the result need scales")
+        return (TensorType(shape or (), a.dtype, self.out),)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
-        """Element by element."""
-        a, b = args
-        return (a + b,)
+        """Bit-exact."""
+        (a, b), p = args, self.params(ins, outs)
+        if ins[0].dtype is F32:
+            return (np.clip(a + self.sign * b, self.low, self.high).astype(a.dtype),)
+        a, b = (v.astype(np.int64) - int(p[f"zero_{k}"]) for v, k in ((a, "a"), (b, "b")))
+        if self.rounding is Rounding.ONNX:
+            real = a.astype(np.float32) * np.float32(p["scale_a"])
+            real = real + self.sign * (b.astype(np.float32) * np.float32(p["scale_b"]))
+            q = fixed.round_even(real / np.float32(p["scale_y"]))
+        else:
+            a = fixed.scaled(a * 2**LEFT, int(p["m_a"]), int(p["shift_a"]))
+            b = fixed.scaled(b * 2**LEFT, int(p["m_b"]), int(p["shift_b"]))
+            q = fixed.scaled(a + self.sign * b, int(p["m_y"]), int(p["shift_y"]))
+        return (np.clip(q + p["zero_y"], p["lo"], p["hi"]).astype(np.int8),)
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """Size, strides, sign, clamp; in s8 also zero points, scales and LiteRT's multipliers and right shifts."""
+        (a, b), (y,) = ins, outs
+        sizes: Params = broadcast.strides(a, b) | {"size": y.size, "sign": self.sign}
+        if a.dtype is F32:
+            return sizes | {"low": self.low, "high": self.high}
+        scales = {"a": a.scaling.scale[0], "b": b.scaling.scale[0], "y": y.scaling.scale[0]}
+        twice = 2 * max(scales["a"], scales["b"])
+        real = {"a": scales["a"] / twice, "b": scales["b"] / twice, "y": twice / (2**LEFT * scales["y"])}
+        self.expect(real["y"] < 1, f"the scales of {a}, {b} and {y} are too far apart")
+        for key, ratio in real.items():
+            sizes[f"m_{key}"], sizes[f"shift_{key}"] = fixed.multiplier(ratio)
+        sizes |= {f"scale_{key}": scale for key, scale in scales.items()}
+        zeros = {"zero_a": a.scaling.zero, "zero_b": b.scaling.zero, "zero_y": y.scaling.zero}
+        clamp = fixed.clamp(self.low, self.high, y.scaling, self.rounding)
+        return sizes | zeros | clamp | {"onnx": int(self.rounding is Rounding.ONNX)}
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Floats."""
-        f = TensorType((2, 9), F32)
-        return (Example.random(cls(), f, f),)
+        """Both roundings, a clamp, scales far apart, either input repeated."""
+        q, onnx = Quant((0.1,), 9), Rounding.ONNX
+        a, b = TensorType((1, 3, 5, 4), S8, Quant((0.05,), 3)), TensorType((1, 3, 5, 4), S8, Quant((0.07,), -128))
+        row, f = TensorType((4,), S8, Quant((0.0003,), 127)), TensorType((2, 9), F32)
+        return (
+            Example.random(cls(out=q), a, b),
+            Example.random(cls(0.0, 6.0, Quant((0.02,), -128)), a, b),
+            Example.random(cls(out=q), a, row, consts=(1,)),
+            Example.random(cls(out=q, rounding=onnx), TensorType((1, 3, 1, 4), S8, q), a),
+            Example.random(cls(0.0, out=q, rounding=onnx), a, b),
+            Example.random(cls(low=0.0), f, f),
+            Example.random(cls(), f, TensorType((2, 1), F32)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sub(Add):
+    """y = clamp(a - b, low, high); all else as in add."""
+
+    sign: ClassVar[int] = -1
+    kernels: ClassVar[tuple[Kernel, ...]] = tuple(k for k in Add.kernels if not k.isa)
