@@ -35,4 +35,29 @@ TTE_KERNEL tte_linear_s8(const tte_linear_s8_params *p, const int8_t *restrict x
     }
 }
 
+typedef struct {
+    int32_t m, n, k;
+    int32_t zero_x;
+    float low, high;
+} tte_linear_s8_f32_params;
+
+/**
+ * y[m,n] = clamp(f32(b[n] + sum over k of (x[m,k] - zero_x) * w[n,k]) * scale[n], low, high), scale[n] = s_x * s_w[n].
+ * Overflow: as tte_linear_s8; b is added in 64 bits.
+ */
+TTE_KERNEL tte_linear_s8_f32(const tte_linear_s8_f32_params *p, const int8_t *restrict x, const int8_t *restrict w,
+                             const int32_t *restrict b, const float *restrict scale, float *restrict y)
+{
+    for (int32_t i = 0; i < p->m; i++) {
+        for (int32_t j = 0; j < p->n; j++) {
+            int32_t sum = 0;
+            for (int32_t l = 0; l < p->k; l++) {
+                sum += (x[i * p->k + l] - p->zero_x) * w[j * p->k + l];
+            }
+            const float real = (float)((int64_t)sum + b[j]) * scale[j];
+            y[i * p->n + j] = real < p->low ? p->low : real > p->high ? p->high : real;
+        }
+    }
+}
+
 #endif

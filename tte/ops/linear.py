@@ -20,7 +20,7 @@ class Linear(Op):
     """y[m,n] = clamp(x[m,k] . w[n,k]^T + b[n], low, high).
 
     In s8, w is symmetric with a scale per row or one for all, b is s32 at scale s_x * s_w, and sums are brought back
-    to `out` by `rounding`.
+    to `out` by `rounding`; where `out` is None, y is f32: f32(sum) * f32(s_x * s_w).
     """
 
     low: float = -math.inf
@@ -31,6 +31,7 @@ class Linear(Op):
     operands = ("x", "w", "b")
     kernels = (
         Kernel("tte_linear_s8", "linear_s8.h", (S8, S8, S32), (S8,), per_mac=7.0),
+        Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
     )
 
@@ -42,10 +43,10 @@ class Linear(Op):
         self.expect(x.shape[1] == w.shape[1], f"x has {x.shape[1]} columns and w has {w.shape[1]}")
         self.expect(b.shape == w.shape[:1], f"b must be a vector of {w.shape[0]}, not {b}")
         if x.dtype is S8:
-            self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
+            self.expect(None not in (x.quant, w.quant), "x and w need scales")
             self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by row")
             self.expect(x.shape[1] <= MAX_K, f"more than {MAX_K} columns may overflow", "split the layer")
-        return (TensorType((x.shape[0], w.shape[0]), x.dtype, self.out),)
+        return (TensorType((x.shape[0], w.shape[0]), x.dtype if self.out else F32, self.out),)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
@@ -57,6 +58,8 @@ class Linear(Op):
             return (np.clip(acc + b, self.low, self.high).astype(x.dtype),)
         p = self.params(ins, outs)
         acc = (x.astype(np.int64) - ins[0].scaling.zero) @ w.astype(np.int64).T + b
+        if self.out is None:
+            return (np.clip(acc.astype(np.float32) * p["scale"], np.float32(self.low), np.float32(self.high)),)
         y = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
         return (y.clip(p["lo"], p["hi"]).astype(np.int8),)
 
@@ -66,6 +69,9 @@ class Linear(Op):
         sizes: Params = {"m": x.shape[0], "n": w.shape[0], "k": x.shape[1]}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
+        if self.out is None:
+            scale = np.broadcast_to(np.asarray(w.scaling.scale, np.float32) * np.float32(x.scaling.scale[0]), w.shape[:1])
+            return sizes | {"zero_x": x.scaling.zero, "low": self.low, "high": self.high, "scale": scale}
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y.scaling, w.shape[0])
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.scaling.zero}
         clamp = fixed.clamp(self.low, self.high, y.scaling, self.rounding)
@@ -90,6 +96,7 @@ class Linear(Op):
             Example.random(cls(out=y), x, w, b, consts=(1, 2)),
             Example.random(cls(0.0, math.inf, y, Rounding.TFLITE), x, w, b, consts=(1, 2)),
             Example.random(cls(out=y), *wide, consts=(1, 2)),
+            Example.random(cls(), x, w, b, consts=(1, 2)),
             Example.random(cls(), *floats, consts=(1, 2)),
             Example.random(cls(low=0.0), *floats),
         )
