@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tte.errors import Unsupported
+from tte import fixed
 from tte.op import Consts, Types
 from tte.types import Array
 
@@ -14,6 +14,7 @@ LANES, GROUP = 16, 4  # bytes of a vector; output channels that share one vector
 def by_four(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Weights [n, ...] in groups of four channels, sixteen bytes of each in turn; what is left over keeps its size.
 
+    Fifteen bytes follow, since vectors are read whole.
     Biases, multipliers and negated shifts lie together, s32[groups, 3, 4].
     """
     w, b = folded(consts, ins, outs)
@@ -21,7 +22,7 @@ def by_four(consts: Consts, ins: Types, outs: Types) -> Consts:
     blocks = [
         w[j : j + GROUP, i : i + LANES].ravel() for j in range(0, len(w), GROUP) for i in range(0, w.shape[1], LANES)
     ]
-    return {"w": np.concatenate(blocks), "q": quads(b, consts["q"])}
+    return {"w": np.concatenate([*blocks, np.zeros(LANES - 1, np.int8)]), "q": quads(b, consts["q"])}
 
 
 def quads(b: Array, q: Array) -> Array:
@@ -39,17 +40,6 @@ def folded(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
 
     A channel whose bias leaves no room, a dead one as a rule, is made constant where that changes no result.
     """
-    w, b = consts["w"].astype(np.int64), consts["b"].astype(np.int64)
-    x, y, zero = ins[0].scaling, outs[0].scaling, ins[0].scaling.zero
-    flat = w.reshape(len(w), -1)
-    up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
-    least = b + up * (-128 - zero) + down * (127 - zero)
-    most = b + up * (127 - zero) + down * (-128 - zero)
-    wide = (least < -(2**31)) | (most >= 2**31)
-    scale = x.scale[0] * np.asarray(ins[1].scaling.scale, np.float64) / y.scale[0]
-    real = np.clip(scale * np.stack([least, most]), -300, 300)
-    if (wide & (np.rint(real[0] - 1e-3) != np.rint(real[1] + 1e-3))).any():
-        raise Unsupported("bias", "leaves no room in 32 bits for the sum")
-    flat = np.where(wide[:, None], 0, flat)
-    b = b - zero * flat.sum(1)
-    return flat.reshape(w.shape).astype(np.int8), (b & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    b = b - ins[0].scaling.zero * w.reshape(len(w), -1).sum(1)
+    return w.astype(np.int8), (b & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

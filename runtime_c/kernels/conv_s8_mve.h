@@ -7,29 +7,26 @@
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
-/** `n` <= 4 channels of one pixel: x[i] + at are `runs` runs of k bytes. Return the weights that follow. */
-TTE_INLINE const int8_t *tte_conv_mve_channels(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
-                                               int32_t k, const int8_t *w, const int32_t *q, int8_t *y, int32_t n)
+/** `n` <= 4 channels of one pixel: x[i] + at are `runs` runs of k bytes; w and q move on. */
+TTE_INLINE void tte_conv_mve_channels(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
+                                      int32_t k, const int8_t **w, const int32_t **q, int8_t *y, int32_t n)
 {
     tte_mve_sums sums = {0, 0, 0, 0};
     for (int32_t i = 0; i < runs; i++) {
-        w = tte_mve_dot_s8(&sums, (const int8_t *)x[i] + at, w, k, n);
+        *w = tte_mve_run_s8(&sums, (const int8_t *)x[i] + at, *w, k, n, i == 0);
     }
-    const int32x4_t all = {sums.a, sums.b, sums.c, sums.d};
-    tte_mve_store4(y, tte_mve_finish(all, q, p->rounding, p->shift, p->zero_y, p->lo, p->hi), n);
-    return w;
+    tte_mve_store4(y, tte_mve_finish(tte_mve_lanes(sums), q, p->rounding, p->shift, p->zero_y, p->lo, p->hi), n);
 }
 
 /** All channels of one pixel. */
 TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs, int32_t k,
                                    const int8_t *w, const int32_t *q, int8_t *y)
 {
-    int32_t j = 0;
-    for (; j + 4 <= p->co; j += 4, q += 12) {
-        w = tte_conv_mve_channels(p, x, at, runs, k, w, q, y + j, 4);
+    for (int32_t j = p->co / 4; j > 0; j--, y += 4) {
+        tte_conv_mve_channels(p, x, at, runs, k, &w, &q, y, 4);
     }
-    if (j < p->co) {
-        tte_conv_mve_channels(p, x, at, runs, k, w, q, y + j, p->co - j);
+    if (p->co % 4) {
+        tte_conv_mve_channels(p, x, at, runs, k, &w, &q, y, p->co % 4);
     }
 }
 
