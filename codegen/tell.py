@@ -24,7 +24,7 @@ def _layer(call: Call) -> Layer:
         op=node.op.label(),
         kernel=call.kernel.symbol,
         macs=node.op.macs(*node.types),
-        modelled=next(c.modelled for c in choices if c.kernel == call.kernel.symbol),
+        modelled=min(c.cost for c in call.candidates if c.kernel is call.kernel),
         constant_bytes=sum(a.nbytes for a in call.consts.values()),
         node=str(node),
         choices=choices,

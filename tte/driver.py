@@ -13,6 +13,7 @@ from tte.ir import Module, verify
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
 from tte.passes.memory.scratch import least_scratch, within
+from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.select import Prefer, cheapest, select
 from tte.passes.simplify.dce import dce
 from tte.program import MemoryPlan, Program, check_plan
@@ -21,6 +22,7 @@ from tte.target import Board
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
 Memory: TypeAlias = Literal["fast", "balanced", "smallest"]
+Numerics: TypeAlias = Literal["exact", "fast"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,18 +47,21 @@ class Options:
 
     `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
     the peak at its lowest; "balanced" lets the peak grow by a quarter.
+    `numerics`: "exact" gives the source runtime's bits, "fast" rounds as cheaply as it can.
     """
 
     io: frozenset[str] = frozenset()
     trace: Path | None = None
     memory: Memory = "balanced"
+    numerics: Numerics = "exact"
     prefer: Prefer | None = None  # instead of what `memory` asks for
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
     """Module -> Module (passes) -> Program -> MemoryPlan -> files."""
     verify(module)
-    module = run_passes(module, board, (dce,), options.trace)
+    passes = (dce, *((fast_numerics,) if options.numerics == "fast" else ()))
+    module = run_passes(module, board, passes, options.trace)
     program, plan = lower(module, board, options)
     check_plan(program, plan)
     check_fit(program, plan, board, _advice(options))

@@ -83,15 +83,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Bytes and counts of a built and run project (DESIGN 6); None for what the board cannot tell.
+    """Bytes and counts of a built and run project (DESIGN 6); None where the board counts nothing.
 
-    `sram_bytes` is the program's .data and .bss, the arena included, with the stack that was used.
+    `sram_bytes` is the program's .data and .bss, the arena included, with the stack. The stack is the most that was
+    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls.
     """
 
     sram_bytes: int
     flash_bytes: int
     code_bytes: int
-    stack_bytes: int | None
+    stack_bytes: int
+    painted: bool
     instructions: int | None
     layers: tuple[int, ...] | None
 

@@ -1,0 +1,154 @@
+"""The command line: tte compile | run | report | boards | ops | doctor. Floor 9."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tte.cli_about import boards_, doctor, ops
+from tte.cli_options import BoardName, Io, Json, Memory, Numerics, numbers_list, options
+from tte.console import ERR, OUT, guarded, show_json
+from tte.ends import own_outputs
+from tte.errors import TteError
+from tte.feed import Pixels, random_inputs, read_inputs
+from tte.op import Arrays
+from tte.record import Measured
+from tte.report import layers, numbers, summary, why
+from tte.session import Session, is_model, new_project, open_project, runnable
+from tte.target import load_board
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Compile neural networks to plain C, and run it on boards, emulated where they are not this machine.",
+)
+cli.command("boards")(boards_)
+cli.command()(ops)
+cli.command()(doctor)
+SHOWN = 10  # elements of an output
+MOST = 10_000  # elements of an output in JSON
+
+
+@cli.command("compile")
+def compile_(
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
+    board: BoardName,
+    out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
+    io: Io = None,
+    memory: Memory = None,
+    numerics: Numerics = None,
+    trace: Annotated[Path | None, typer.Option(help="Write the graph after every pass to this folder.")] = None,
+    build: Annotated[bool, typer.Option(help="Also build and run it, to know its sizes and instructions.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Write the C project of MODEL, which `make` builds without Python."""
+    target = load_board(board)
+    with new_project(model, target, options(io, memory, numerics, trace), out) as session:
+        measured = session.measure() if build and runnable(target) else None
+    if build and not measured:
+        ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)
+    _tell(session, measured, [], as_json)
+
+
+@cli.command()
+def run(
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a folder of `tte compile`.")],
+    board: Annotated[str | None, typer.Option("--board", "-b", help="As in compile; host without.")] = None,
+    inputs: Annotated[
+        list[Path] | None, typer.Option("--input", help="A .npy file or an image; one per input.")
+    ] = None,
+    outputs: Annotated[list[Path] | None, typer.Option("--output", help="Where to save; one .npy per output.")] = None,
+    mean: Annotated[str, typer.Option(help="Of pixels between 0 and 1, one or one per channel: 0.5,0.5,0.5.")] = "",
+    std: Annotated[str, typer.Option(help="As --mean; a float input gets (pixel / 255 - mean) / std.")] = "",
+    seed: Annotated[int, typer.Option(help="Of random inputs, where no --input is given.")] = 0,
+    io: Io = None,
+    memory: Memory = None,
+    numerics: Numerics = None,
+    as_json: Json = False,
+) -> None:
+    """Run a model, or a compiled project, on its board or an emulator of it."""
+    pixels = Pixels(numbers_list("--mean", mean), numbers_list("--std", std))
+    if not is_model(model):
+        if io or memory or numerics:
+            raise TteError(str(model), "is compiled: --io, --memory and --numerics were decided then")
+        _run(open_project(model, board), inputs or [], outputs or [], pixels, seed, as_json)
+        return
+    chosen = options(io, memory, numerics, None)
+    with (
+        tempfile.TemporaryDirectory(prefix="tte-") as name,
+        new_project(model, load_board(board or "host"), chosen, Path(name) / "project") as session,
+    ):
+        _run(session, inputs or [], outputs or [], pixels, seed, as_json)
+
+
+@cli.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder of `tte compile`.")],
+    explain: Annotated[bool, typer.Option("--why", help="Tell why each layer got its kernel.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build and run a project, tell what it takes, layer by layer, and write it to report.html."""
+    session = open_project(folder)
+    measured = session.measure() if runnable(session.board) else None
+    if measured:
+        session.explain(measured)
+    if not as_json:
+        OUT.print(layers(session.record, measured))
+        OUT.print()
+    _tell(session, measured, [], as_json)
+    if explain and not as_json:
+        OUT.print("\n".join(why(session.record)), markup=False)
+
+
+def app() -> None:
+    """Entry point."""
+    sys.exit(guarded(lambda: cli(standalone_mode=False)))
+
+
+def _run(session: Session, inputs: list[Path], outputs: list[Path], pixels: Pixels, seed: int, as_json: bool) -> None:
+    """Run on files or at random; save, and tell."""
+    wanted = own_outputs(session.module)
+    if len(outputs) > len(wanted):
+        raise TteError("--output", f"the model has {len(wanted)} outputs, not {len(outputs)}")
+    given = read_inputs(session.module, inputs, pixels) if inputs else random_inputs(session.module, seed)
+    found, measured = session.run([given])
+    for path, array in zip(outputs, found.outputs[0], strict=False):
+        with path.open("wb") as file:
+            np.save(file, array)
+    _tell(session, measured, _outputs(session, found.outputs[0]), as_json)
+
+
+def _tell(session: Session, measured: Measured | None, outputs: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        show_json(numbers(session.record, measured, outputs))
+        return
+    for row in outputs:
+        OUT.print(f"{row['name']}: {row['dtype']}{row['shape']} = {row['shown']}", markup=False)
+    if outputs:
+        OUT.print()
+    OUT.print(summary(session.record, session.board, measured))
+
+
+def _outputs(session: Session, arrays: Arrays) -> list[dict[str, object]]:
+    """Each output with its elements, in order; none where they are too many for JSON."""
+    rows: list[dict[str, object]] = []
+    for value, array in zip(own_outputs(session.module), arrays, strict=True):
+        flat = array.ravel()
+        head = ", ".join(f"{x:.6g}" for x in flat[:SHOWN].tolist()) + (", ..." if flat.size > SHOWN else "")
+        top = f" (highest at {int(flat.argmax())})" if flat.size > 1 else ""
+        rows.append(
+            {
+                "name": value.source or value.name,
+                "dtype": str(array.dtype),
+                "shape": list(array.shape),
+                "values": flat.tolist() if flat.size <= MOST else None,
+                "shown": f"[{head}]{top}",
+            }
+        )
+    return rows

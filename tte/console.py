@@ -1,0 +1,86 @@
+"""What a person sees: progress and errors on stderr, results on stdout. Floor 7."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from tte.errors import InternalError, TteError
+
+OUT, ERR = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+PATIENCE = 2.0  # seconds without a word
+USER, OURS, INTERRUPTED = 2, 1, 130  # exit codes
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Tell what takes long: a spinner on a terminal, else a line after two seconds and one every half minute."""
+    if ERR.is_terminal:
+        with ERR.status(what):
+            yield
+        return
+    done, start = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        wait = PATIENCE
+        while not done.wait(wait):
+            print(f"tte: {what} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
+            wait = 30.0
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
+
+
+def show_json(table: Mapping[str, object]) -> None:
+    """One object, alone on stdout."""
+    print(json.dumps(table))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; a mistake of the user's is one line and 2, a fault of ours one line and 1."""
+    try:
+        code = command()
+    except TteError as error:
+        return _fail(str(error), OURS if isinstance(error, InternalError) else USER)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return USER
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", USER)
+    except Exception as error:
+        return _foreign(error)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _foreign(error: Exception) -> int:
+    """What typer raises for a wrong command line, or for Ctrl-C; anything else is a fault of ours."""
+    tell = getattr(error, "format_message", None)
+    if tell:
+        return _fail(f"{tell()} (tte --help)", USER)
+    if type(error).__name__ == "Abort":
+        return _fail("interrupted", INTERRUPTED)
+    if os.environ.get("TTE_DEBUG"):
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}"
+    return _fail(f"internal error: {what} (a fault of ours; TTE_DEBUG=1 shows where)", OURS)
+
+
+def _fail(what: str, code: int) -> int:
+    """One line, whatever names are in it."""
+    print("tte: " + " ".join(what.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,118 @@
+"""The numbers of a compiled model, as JSON and as tables. Floor 7."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rich.table import Table
+
+from tte.elf import object_text, sizes
+from tte.record import Layer, Measured, Record
+from tte.target import Board
+
+
+def measure(
+    folder: Path, board: Board, instructions: int | None, layers: tuple[int, ...] | None, stack: int | None
+) -> Measured:
+    """Sizes of the program in `folder`, beside what its run told."""
+    found, used = sizes(folder / "model.elf", board), stack if stack is not None else deepest(folder)
+    return Measured(
+        sram_bytes=found.ram + used,
+        flash_bytes=found.flash,
+        code_bytes=object_text(folder / "build" / "model" / "model.o"),
+        stack_bytes=used,
+        painted=stack is not None,
+        instructions=instructions,
+        layers=layers,
+    )
+
+
+def deepest(folder: Path) -> int:
+    """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
+    lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
+    used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
+    chain = ("main$", "run_", r"\w+_infer$", "step_")
+    return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
+
+
+def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, object]]) -> dict[str, object]:
+    """One JSON object; null for what was not measured. See docs/json.md."""
+    m = measured
+    counts = m.layers if m else None
+    return {
+        "model": record.model,
+        "board": record.board,
+        "arena_bytes": record.arena_bytes,
+        "bound_bytes": record.bound_bytes,
+        "weights_bytes": record.weights_bytes,
+        "sram_bytes": m and m.sram_bytes,
+        "flash_bytes": m and m.flash_bytes,
+        "code_bytes": m and m.code_bytes,
+        "stack_bytes": m and m.stack_bytes,
+        "instructions": m and m.instructions,
+        "macs": sum(layer.macs for layer in record.infer.layers),
+        "layers": [_row(layer, counts[i] if counts else None) for i, layer in enumerate(record.infer.layers)],
+        "outputs": outputs,
+    }
+
+
+def _row(layer: Layer, instructions: int | None) -> dict[str, object]:
+    choices = [{"kernel": c.kernel, "modelled": c.modelled, "refused": c.refused} for c in layer.choices]
+    names = ("name", "op", "kernel", "macs", "modelled", "constant_bytes")
+    return {n: getattr(layer, n) for n in names} | {"instructions": instructions, "choices": choices}
+
+
+def summary(record: Record, board: Board, measured: Measured | None) -> Table:
+    """The table of bytes."""
+    m = measured
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{record.model} on {record.board}")
+    table.add_column("bytes", justify="right")
+    table.add_column("how we know", style="dim")
+    rows: list[tuple[str, int | None, str]] = [
+        ("arena", record.arena_bytes, "proved; no plan needs less than " + f"{record.bound_bytes:,}"),
+        ("weights", record.weights_bytes, "proved"),
+    ]
+    if m:
+        rows += [
+            ("code of model.c", m.code_bytes, "measured"),
+            ("flash", m.flash_bytes, "measured, the whole program" + _of(board.flash)),
+            ("stack", m.stack_bytes, "measured" if m.painted else "proved by the compiler"),
+            ("SRAM", m.sram_bytes, "measured, arena and stack included" + _of(board.sram)),
+        ]
+    for what, value, how in rows:
+        table.add_row(what, f"{value:,}", how)
+    if m and m.instructions is not None:
+        table.add_row("instructions", f"{m.instructions:,}", f"{board.cpu.counts}, counted, not cycles")
+    return table
+
+
+def _of(limit: int | None) -> str:
+    return f"; the board has {limit:,}" if limit else ""
+
+
+def layers(record: Record, measured: Measured | None) -> Table:
+    """A row for each layer."""
+    counts = measured.layers if measured else None
+    table = Table(box=None, pad_edge=False)
+    table.add_column("#", justify="right")
+    for column in ("layer", "op", "kernel"):
+        table.add_column(column, overflow="fold")
+    table.add_column("MACs", justify="right")
+    table.add_column("counted" if counts else "modelled", justify="right")
+    for i, layer in enumerate(record.infer.layers):
+        cost = counts[i] if counts else round(layer.modelled)
+        table.add_row(str(i), layer.name, layer.op, layer.kernel, f"{layer.macs:,}", f"{cost:,}")
+    return table
+
+
+def why(record: Record) -> list[str]:
+    """For each layer the kernel it got, and what became of the others."""
+    lines = []
+    for i, layer in enumerate(record.infer.layers):
+        lines.append(f"{i} {layer.name}: {layer.kernel}")
+        for c in layer.choices:
+            verdict = c.refused or ("taken" if c.kernel == layer.kernel else "dearer")
+            lines.append(f"    {c.kernel}: {verdict}; {c.modelled:,.0f} instructions modelled")
+    return lines

@@ -1,0 +1,80 @@
+"""A compiled project on its board: from a model to its numbers. Floor 8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tte.codegen.page import REPORT, page
+from tte.console import progress
+from tte.driver import Options, compile_model
+from tte.emulate import Inference, build, infer, missing_tools
+from tte.errors import TteError
+from tte.feed import random_inputs
+from tte.ir import Module
+from tte.load import load_model
+from tte.op import Arrays
+from tte.record import Measured, Record, read_record
+from tte.report import measure
+from tte.store import load
+from tte.target import Board, load_board
+from tte.workspace import fresh_project, is_project
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """A project in a folder, with the module and the record that lie in it."""
+
+    folder: Path
+    board: Board
+    module: Module
+    record: Record
+
+    def run(self, samples: Sequence[Arrays]) -> tuple[Inference, Measured]:
+        """Build the project, and run it on samples of the model's own inputs."""
+        with progress(f"building {self.record.model} for {self.board.name}"):
+            elf = build(self.folder, self.board)
+        with progress(f"running {self.record.model} on {self.board.name}"):
+            found = infer(self.module, elf, self.board, samples)
+        return found, measure(self.folder, self.board, found.instructions, found.layers, found.stack)
+
+    def measure(self) -> Measured:
+        """Run on random inputs."""
+        return self.run([random_inputs(self.module)])[1]
+
+    def explain(self, measured: Measured) -> None:
+        """Write report.html anew, with what was measured."""
+        (self.folder / REPORT).write_text(page(self.record, measured))
+
+
+def open_project(folder: Path, board: str | None = None) -> Session:
+    """The project in `folder`, which must have been compiled for `board`."""
+    record = read_record(folder)
+    if board is not None and load_board(board).name != record.board:
+        raise TteError(str(folder), f"was compiled for {record.board}", f"tte compile MODEL --board {board}")
+    return Session(folder, load_board(record.board), load(folder), record)
+
+
+@contextmanager
+def new_project(model: Path, board: Board, options: Options, out: Path) -> Iterator[Session]:
+    """Compile `model` to a new folder, which becomes `out` when the block ends well."""
+    with fresh_project(out) as folder:
+        with progress(f"reading {model.name}"):
+            module = load_model(model)
+        with progress(f"compiling {model.name} for {board.name}"):
+            compile_model(module, board, options).write(folder)
+        yield open_project(folder)
+
+
+def runnable(board: Board) -> bool:
+    """True if this machine can build for the board and run it."""
+    return not missing_tools(board)
+
+
+def is_model(path: Path) -> bool:
+    """True for a model's file, False for a project's folder."""
+    if path.is_dir() and not is_project(path):
+        raise TteError(str(path), "is a directory without a project of tte", "give a model, or a folder of tte compile")
+    return not path.is_dir()
