@@ -32,6 +32,15 @@ static inline int32_t tte_round_even(float x)
     return bits - 0x4B400000;
 }
 
+/** x to the nearest integer, ties away from zero; x is clamped to [-512, 512] first. The rest is exact. */
+static inline int32_t tte_round_away(float x)
+{
+    const float clamped = x < -512.0f ? -512.0f : x > 512.0f ? 512.0f : x;
+    const int32_t whole = (int32_t)clamped;
+    const float rest = clamped - (float)whole;
+    return whole + (rest >= 0.5f) - (rest <= -0.5f);
+}
+
 /** a * b / 2^31 to the nearest integer, ties upward. */
 static inline int32_t tte_mul_q31(int32_t a, int32_t b)
 {

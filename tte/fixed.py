@@ -42,6 +42,24 @@ def least_shift(q: Array) -> int:
     return int(np.where(q[0] == 0, 1, q[1]).min())
 
 
+def with_room(w: Array, b: Array, x: Quant, scales: Quant, y: Quant) -> tuple[Array, Array]:
+    """Weights [n, ...] and biases, s64, such that every sum of (x - zero) * w + b fits 32 bits; the results stay.
+
+    A channel whose bias leaves no room, a dead one as a rule, gets no weights where that changes no result.
+    """
+    flat, b = w.astype(np.int64).reshape(len(w), -1), b.astype(np.int64)
+    up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
+    least = b + up * (-128 - x.zero) + down * (127 - x.zero)
+    most = b + up * (127 - x.zero) + down * (-128 - x.zero)
+    wide = (least < -(2**31)) | (most >= 2**31)
+    ratio = x.scale[0] * np.asarray(scales.scale, np.float64) / y.scale[0]
+    real = np.clip(ratio * np.stack([least, most]), -300, 300)
+    if (wide & (np.rint(real[0] - 1e-3) != np.rint(real[1] + 1e-3))).any():
+        raise Unsupported("bias", "leaves no room in 32 bits for the sum")
+    kept: Array = np.where(wide[:, None], 0, flat).reshape(w.shape)
+    return kept, b
+
+
 def finish(rounding: Rounding, acc: Array, q: Array) -> Array:
     """Sums `acc` (any integers; channels last) in units of the result, before zero point and clamp; s64."""
     acc = acc.astype(np.int64)
@@ -60,7 +78,15 @@ def scaled(x: Array, m: int, shift: int) -> Array:
 
 def round_even(x: Array) -> Array:
     """The nearest integer, ties to even, as s64; x is clamped to [-512, 512] first."""
-    return np.rint(np.clip(x, F32(-512), F32(512))).astype(np.int64)
+    rounded: Array = np.rint(np.clip(x, F32(-512), F32(512))).astype(np.int64)
+    return rounded
+
+
+def round_away(x: Array) -> Array:
+    """The nearest integer, ties away from zero, as s64; x is clamped to [-512, 512] first."""
+    wide = np.clip(x, -512, 512).astype(np.float64)
+    rounded: Array = (np.sign(wide) * np.floor(abs(wide) + 0.5)).astype(np.int64)
+    return rounded
 
 
 def round_shift(x: Array, shift: Array | int) -> Array:

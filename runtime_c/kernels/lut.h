@@ -1,0 +1,35 @@
+/** @file lut.h  One table for every byte: activations and requantisation in s8. y may lie on x. */
+#ifndef TTE_LUT_H
+#define TTE_LUT_H
+
+#include "tte/tte.h"
+
+typedef struct { int32_t size; } tte_lut_s8_params;
+typedef tte_lut_s8_params tte_lut_u8_s8_params;
+typedef tte_lut_s8_params tte_lut_s8_u8_params;
+
+/** y = table[the byte of x]. */
+TTE_KERNEL tte_lut_s8(const tte_lut_s8_params *p, const int8_t *x, const int8_t *restrict table, int8_t *y)
+{
+    for (int32_t i = 0; i < p->size; i++) {
+        y[i] = table[(uint8_t)x[i]];
+    }
+}
+
+/** y = table[x]. */
+TTE_KERNEL tte_lut_u8_s8(const tte_lut_s8_params *p, const uint8_t *x, const int8_t *restrict table, int8_t *y)
+{
+    for (int32_t i = 0; i < p->size; i++) {
+        y[i] = table[x[i]];
+    }
+}
+
+/** y = table[the byte of x]. */
+TTE_KERNEL tte_lut_s8_u8(const tte_lut_s8_params *p, const int8_t *x, const uint8_t *restrict table, uint8_t *y)
+{
+    for (int32_t i = 0; i < p->size; i++) {
+        y[i] = table[(uint8_t)x[i]];
+    }
+}
+
+#endif

@@ -1,0 +1,38 @@
+/** @file quantize.h  Reals as integers, and back. */
+#ifndef TTE_QUANTIZE_H
+#define TTE_QUANTIZE_H
+
+#include "tte/tte.h"
+#include "tte/tte_fixed.h"
+
+typedef struct {
+    int32_t size;
+    float scale;
+    int32_t zero;
+    int32_t onnx; /* ties: to even, else away from zero */
+} tte_quantize_s8_params;
+typedef struct {
+    int32_t size;
+    float scale;
+    int32_t zero;
+} tte_dequantize_s8_params;
+
+/** y = clamp(round(x / scale) + zero, -128, 127); y may lie on the start of x. */
+TTE_KERNEL tte_quantize_s8(const tte_quantize_s8_params *p, const float *x, int8_t *y)
+{
+    for (int32_t i = 0; i < p->size; i++) {
+        const float ratio = x[i] / p->scale;
+        const int32_t q = p->onnx ? tte_round_even(ratio) : tte_round_away(ratio);
+        y[i] = (int8_t)tte_clamp_s32(q + p->zero, -128, 127);
+    }
+}
+
+/** y = (x - zero) * scale. */
+TTE_KERNEL tte_dequantize_s8(const tte_dequantize_s8_params *p, const int8_t *restrict x, float *restrict y)
+{
+    for (int32_t i = 0; i < p->size; i++) {
+        y[i] = (float)(x[i] - p->zero) * p->scale;
+    }
+}
+
+#endif

@@ -1,0 +1,42 @@
+"""Integers as reals. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.types import DType, Quant, TensorType
+
+F32, S8 = DType.F32, DType.S8
+
+
+@dataclass(frozen=True, slots=True)
+class Dequantize(Op):
+    """y = (x - zero) * scale, in f32."""
+
+    kernels = (Kernel("tte_dequantize_s8", "quantize.h", (S8,), (F32,), form="flat", per_out=10.0),)
+
+    def infer(self, *types: TensorType) -> Types:
+        """s8 gives floats of the same shape."""
+        (x,) = types
+        self.expect(
+            x.dtype is S8 and x.quant is not None and x.quant.axis is None, f"x must be s8 of one scale, not {x}"
+        )
+        return (TensorType(x.shape, F32),)
+
+    def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
+        """Bit-exact."""
+        q = ins[0].scaling
+        return ((args[0].astype(np.int32) - q.zero).astype(np.float32) * np.float32(q.scale[0]),)
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """The number of elements, scale and zero point."""
+        q = ins[0].scaling
+        return {"size": outs[0].size, "scale": q.scale[0], "zero": q.zero}
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Zero points at the limits."""
+        return tuple(Example.random(cls(), TensorType((3, 7), S8, Quant((0.1,), z))) for z in (-128, 0, 127))

@@ -1,0 +1,51 @@
+"""The leaky rectifier. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte import fixed
+from tte.lut import LUT, Elementwise
+from tte.op import Example, Kernel, Op, Params, Types
+from tte.types import Array, DType, Quant, Rounding, TensorType
+
+F32, S8 = DType.F32, DType.S8
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(Elementwise, Op):
+    """y = x for x >= 0, else alpha * x. In s8 the result has the scale `out` (see tte/lut.py)."""
+
+    alpha: float
+    out: Quant | None = None
+    rounding: Rounding = Rounding.TFLITE
+
+    kernels = (LUT, Kernel("tte_leaky_relu_f32", "leaky_relu.h", (F32,), (F32,), form="flat", inplace=((0, 0),)))
+
+    def real(self, x: Array) -> Array:
+        """As it says."""
+        return np.where(x >= 0, x, x * np.float32(self.alpha)).astype(x.dtype)
+
+    def litert(self, d: Array, x: Quant, y: Quant) -> Array:
+        """By one Q31 multiplier for each half, rounded twice."""
+        ratio = x.scale[0] / y.scale[0]
+        up, down = (fixed.multiplier(abs(r)) for r in (ratio, ratio * self.alpha))
+        return np.where(d >= 0, fixed.scaled(d, *up), np.sign(self.alpha) * fixed.scaled(d, *down)).astype(np.int64)
+
+    def params(self, ins: Types, outs: Types) -> Params:
+        """The number of elements; in f32 alpha, in s8 the table."""
+        given = Elementwise.params(self, ins, outs)
+        return given | {"alpha": self.alpha} if ins[0].dtype is F32 else given
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Every s8 in both roundings."""
+        x, q = TensorType((256,), S8, Quant((0.05,), 3)), Quant((0.03,), -12)
+        every = np.arange(-128, 128).astype(np.int8)
+        return (
+            Example(cls(0.1, q), (x,), (every,)),
+            Example(cls(0.25, q, Rounding.ONNX), (x,), (every,)),
+            Example.random(cls(0.3), TensorType((2, 9), F32)),
+        )

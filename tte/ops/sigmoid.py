@@ -1,0 +1,43 @@
+"""The logistic function. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tte import floatmath
+from tte.lut import LUT, Elementwise
+from tte.op import Example, Kernel, Op
+from tte.types import Array, DType, Quant, Rounding, TensorType
+
+F32, S8 = DType.F32, DType.S8
+
+
+@dataclass(frozen=True, slots=True)
+class Sigmoid(Elementwise, Op):
+    """y = 1 / (1 + e**-x). In s8 the result has the scale `out` (see tte/lut.py)."""
+
+    out: Quant | None = None
+    rounding: Rounding = Rounding.TFLITE
+
+    kernels = (
+        LUT,
+        Kernel("tte_sigmoid_f32", "sigmoid.h", (F32,), (F32,), form="flat", inplace=((0, 0),), per_out=40.0),
+    )
+
+    def real(self, x: Array) -> Array:
+        """Our own sigmoid."""
+        return floatmath.sigmoid(x)
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Every s8 in both roundings; floats of all sizes."""
+        x, q = TensorType((256,), S8, Quant((0.05,), 3)), Quant((1 / 256,), -128)
+        every = np.arange(-128, 128).astype(np.int8)
+        floats = (np.arange(-300, 300) ** 3 / 3e5).astype(np.float32)
+        return (
+            Example(cls(q), (x,), (every,)),
+            Example(cls(Quant((1 / 128,)), Rounding.ONNX), (x,), (every,)),
+            Example(cls(), (TensorType(floats.shape, F32),), (floats,)),
+        )
