@@ -9,6 +9,7 @@ typedef struct {
     int32_t kh, kw, cg;  /* filter, and its channels: c / groups */
     int32_t ow, co;      /* width and channels of y */
     int32_t stride, left, dilation; /* along the row */
+    int32_t pixels;      /* of y */
     float low, high;
 } tte_conv_f32_params;
 

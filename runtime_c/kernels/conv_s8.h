@@ -10,6 +10,7 @@ typedef struct {
     int32_t kh, kw, cg;  /* filter, and its channels: c / groups */
     int32_t ow, co;      /* width and channels of y */
     int32_t stride, left, dilation; /* along the row */
+    int32_t pixels;      /* of y */
     int32_t zero_x, zero_y, lo, hi;
     int32_t rounding;
     int32_t shift;       /* the least right shift of a channel */

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed, mve
+from tte import dsp, fixed, mve
 from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -23,8 +23,12 @@ def depthwise(ins: Types, outs: Types, params: Params) -> bool:
 
 def pointwise(ins: Types, outs: Types, params: Params) -> bool:
     """A product of matrices: 1x1, stride 1, no groups."""
-    x, w = ins[0].shape, ins[1].shape
-    return w[1:] == (1, 1, x[3]) and x[1:3] == outs[0].shape[1:3]
+    return ins[0].shape[1:3] == outs[0].shape[1:3] and matmul(ins, outs, params)
+
+
+def narrowing(ins: Types, outs: Types, params: Params) -> bool:
+    """Pointwise, to no more channels: results may replace what they were made of."""
+    return pointwise(ins, outs, params) and outs[0].shape[3] <= ins[0].shape[3]
 
 
 def dense(ins: Types, outs: Types, params: Params) -> bool:
@@ -104,6 +108,35 @@ class Conv(Op):
             per_mac=0.15,
             per_out=6.0,
         ),
+        Kernel(
+            "tte_pointwise_s8_dsp",
+            "conv_s8_dsp.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="dsp",
+            form="flat",
+            inplace=((0, 0),),
+            when=narrowing,
+            needs="1x1 at stride 1 to no more channels",
+            scratch=dsp.patches,
+            pack=dsp.by_pairs,
+            per_mac=0.9,
+            per_out=8.0,
+        ),
+        Kernel(
+            "tte_pointwise_s8_dsp",
+            "conv_s8_dsp.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="dsp",
+            form="flat",
+            when=pointwise,
+            needs="1x1 at stride 1",
+            scratch=dsp.patches,
+            pack=dsp.by_pairs,
+            per_mac=0.9,
+            per_out=8.1,
+        ),
         Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
     )
 
@@ -161,9 +194,9 @@ class Conv(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""
         x, w, _ = ins
-        (_, _, wd, c), (co, kh, kw, cg), (_, _, ow, _) = x.shape, w.shape, outs[0].shape
+        (_, _, wd, c), (co, kh, kw, cg), (_, oh, ow, _) = x.shape, w.shape, outs[0].shape
         sizes: Params = {"w": wd, "c": c, "kh": kh, "kw": kw, "cg": cg, "ow": ow, "co": co}
-        sizes |= {"stride": self.stride[1], "left": self.pads[1], "dilation": self.dilation[1]}
+        sizes |= {"stride": self.stride[1], "left": self.pads[1], "dilation": self.dilation[1], "pixels": oh * ow}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
         y = outs[0].scaling

@@ -1,0 +1,139 @@
+/** @file conv_s8_dsp.h  Convolution in s8 without groups, for Arm's DSP extension: four pixels at a time. */
+#ifndef TTE_CONV_S8_DSP_H
+#define TTE_CONV_S8_DSP_H
+
+#include "tte/kernels/conv_s8.h"
+#include "tte/simd/dsp.h"
+
+typedef tte_conv_s8_params tte_pointwise_s8_params;
+
+/** How the sums of this layer become results. */
+TTE_INLINE tte_dsp_out tte_conv_dsp_out(const tte_conv_s8_params *p)
+{
+    return (tte_dsp_out){p->rounding, p->shift >= 2, p->zero_y, p->lo, p->hi};
+}
+
+/** Pairs of values in a patch: `runs` runs of k bytes, the ends of the runs that fill no word at the end. */
+TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
+{
+    return runs * (k / 4) * 2 + (runs * (k % 4) + 1) / 2;
+}
+
+/** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4 or 2. y[n,co]. */
+TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int8_t *w,
+                               const int32_t *q, int8_t *y, int32_t n, int32_t co)
+{
+    const int32_t words = tte_dsp_words(o);
+    for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += 4 * pairs) {
+        const int32_t *const qb = q + words;
+        const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, q[0], qb[0])
+                                          : tte_dsp_product2(x, w, pairs, q[0], qb[0]);
+        const int8_t a0 = tte_dsp_finish(o, s.a0, q), a1 = tte_dsp_finish(o, s.a1, q);
+        const int8_t a2 = tte_dsp_finish(o, s.a2, q), a3 = tte_dsp_finish(o, s.a3, q);
+        y[j] = a0;
+        if (n > 1) {
+            y[co + j] = a1;
+        }
+        if (n > 2) {
+            y[2 * co + j] = a2;
+        }
+        if (n > 3) {
+            y[3 * co + j] = a3;
+        }
+        if (j + 1 < co) {
+            const int8_t b0 = tte_dsp_finish(o, s.b0, qb), b1 = tte_dsp_finish(o, s.b1, qb);
+            const int8_t b2 = tte_dsp_finish(o, s.b2, qb), b3 = tte_dsp_finish(o, s.b3, qb);
+            y[j + 1] = b0;
+            if (n > 1) {
+                y[co + j + 1] = b1;
+            }
+            if (n > 2) {
+                y[2 * co + j + 1] = b2;
+            }
+            if (n > 3) {
+                y[3 * co + j + 1] = b3;
+            }
+        }
+    }
+}
+
+/** Write k bytes at x, plus `offset`, as pairs into every lane-th word of `to`; bytes past the last word are left out. */
+TTE_INLINE void tte_dsp_widen(int32_t *to, int32_t lanes, const int8_t *x, int32_t k, int32_t offset)
+{
+    for (int32_t i = 0; i + 4 <= k; i += 4, to += 2 * lanes) {
+        const int32_t v = tte_dsp_load4(x + i);
+        to[0] = tte_dsp_even(offset, v);
+        to[lanes] = tte_dsp_odd(offset, v);
+    }
+}
+
+/** The same for four lanes, whose bytes lie `step` apart. */
+TTE_INLINE void tte_dsp_widen4(int32_t *to, const int8_t *x, int32_t step, int32_t k, int32_t offset)
+{
+    for (int32_t i = 0; i + 4 <= k; i += 4, to += 8, x += 4) {
+        const int32_t a = tte_dsp_load4(x), b = tte_dsp_load4(x + step);
+        const int32_t c = tte_dsp_load4(x + 2 * step), d = tte_dsp_load4(x + 3 * step);
+        to[0] = tte_dsp_even(offset, a);
+        to[1] = tte_dsp_even(offset, b);
+        to[2] = tte_dsp_even(offset, c);
+        to[3] = tte_dsp_even(offset, d);
+        to[4] = tte_dsp_odd(offset, a);
+        to[5] = tte_dsp_odd(offset, b);
+        to[6] = tte_dsp_odd(offset, c);
+        to[7] = tte_dsp_odd(offset, d);
+    }
+}
+
+/** Write a value to place i of the ends of runs, which begin at `ends`. */
+TTE_INLINE void tte_dsp_put(int32_t *ends, int32_t lanes, int32_t i, int32_t value)
+{
+    ((int16_t *)(ends + i / 2 * lanes))[i % 2] = (int16_t)value;
+}
+
+/** The first multiple of 4 bytes in `scratch`, which holds 3 more than are used. */
+TTE_INLINE int32_t *tte_dsp_aligned(int8_t *scratch)
+{
+    return (int32_t *)(void *)(scratch + (-(uintptr_t)scratch & 3));
+}
+
+/** `n` pixels of c channels at x as patches of one run. */
+TTE_INLINE void tte_dsp_load_pixels(int32_t *to, int32_t lanes, const int8_t *x, int32_t n, int32_t c, int32_t zero)
+{
+    const int32_t offset = tte_dsp_twice(-zero);
+    int32_t *const ends = to + c / 4 * 2 * lanes;
+    if (n == 4) {
+        tte_dsp_widen4(to, x, c, c, offset);
+    }
+    for (int32_t l = 0; l < n; l++) {
+        if (n < 4) {
+            tte_dsp_widen(to + l, lanes, x + l * c, c, offset);
+        }
+        for (int32_t i = 0; i < c % 4; i++) {
+            tte_dsp_put(ends + l, lanes, i, x[l * c + c / 4 * 4 + i] - zero);
+        }
+    }
+}
+
+/**
+ * As tte_conv_s8 for a filter of one pixel, stride 1, no padding: y[pixels,co] of x[pixels,c]. w and q as tte/dsp.py
+ * lays them out. `patch` takes four pixels as s16 and 3 bytes more. y may lie on x if co <= c.
+ */
+TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *x, const int8_t *restrict w,
+                                const int32_t *restrict q, int8_t *y, int8_t *restrict patch)
+{
+    const tte_dsp_out o = tte_conv_dsp_out(p);
+    int32_t *const pixels = tte_dsp_aligned(patch);
+    const int32_t pairs = tte_dsp_pairs(1, p->c);
+    int32_t i = 0;
+    for (; i + 4 <= p->pixels; i += 4) {
+        tte_dsp_load_pixels(pixels, 4, x + i * p->c, 4, p->c, p->zero_x);
+        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + i * p->co, 4, p->co);
+    }
+    const int32_t rest = p->pixels % 4, lanes = rest < 3 ? 2 : 4;
+    if (rest > 0) {
+        tte_dsp_load_pixels(pixels, lanes, x + i * p->c, rest, p->c, p->zero_x);
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + i * p->co, rest, p->co);
+    }
+}
+
+#endif

@@ -1,0 +1,54 @@
+"""Constants as the kernels for Arm's DSP extension want them (runtime_c/simd/dsp.h). Floor 2."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tte import fixed
+from tte.op import Consts, Params, Types
+from tte.types import Array, Rounding
+
+
+def pairs(runs: int, k: int) -> int:
+    """Pairs of values in a patch of `runs` runs of k bytes: whole words first, then the ends of all runs together."""
+    return runs * (k // 4) * 2 + (runs * (k % 4) + 1) // 2
+
+
+def patches(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of four patches in s16, for any alignment."""
+    _, kh, kw, c = ins[1].shape
+    return 16 * pairs(kh, kw * c) + 3
+
+
+def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights [co, runs, ..] as words {a0, b0, a1, b1} of two channels, a and b, and two values; see `order`."""
+    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    runs = w.shape[1] if w.ndim > 2 else 1
+    places = order(runs, w[0].size // runs)
+    padded = np.zeros((len(w) + len(w) % 2, w[0].size + 1), np.int8)
+    padded[: len(w), :-1] = w.reshape(len(w), -1)
+    words = padded[:, places].reshape(len(padded) // 2, 2, -1, 2).transpose(0, 2, 3, 1)
+    return {"w": np.ascontiguousarray(words), "q": records(consts, b)}
+
+
+def order(runs: int, k: int) -> Array:
+    """The value at each place of a patch; -1 stands for none. Bytes 0 and 2 of a word make a pair, and 1 and 3."""
+    whole = k // 4 * 4
+    words = [r * k + i + j for r in range(runs) for i in range(0, whole, 4) for j in (0, 2, 1, 3)]
+    ends = [r * k + i for r in range(runs) for i in range(whole, k)]
+    return np.array(words + ends + [-1] * (len(ends) % 2))
+
+
+def records(consts: Consts, b: Array) -> Array:
+    """Each channel's bias and what `tte_dsp_finish` needs: s32[n, words], with one more row if n is odd."""
+    (m, shift), rounding = consts["q"].astype(np.int64), list(Rounding)[int(consts["rounding"])]
+    small = int(consts["shift"]) >= 2
+    rows = [b, m, shift]
+    if rounding is Rounding.ONNX:
+        rows = [b, m]
+    elif small and rounding is Rounding.TFLITE:
+        rows = [b, 2 * m, shift - 1]
+    elif small:
+        rows = [b, m, 1 << (shift - 2), shift - 1]
+    table = np.stack(rows, 1).astype(np.int64)
+    return np.pad(table, ((0, len(b) % 2), (0, 0))).astype(np.uint64).astype(np.uint32).view(np.int32)
