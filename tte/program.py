@@ -145,7 +145,7 @@ class _Replay:
         self.time += 1
         renewed = dict(self.function.updates)
         for slot in self.plan.states:
-            after = self.slots[renewed.get(slot.value, slot.value)]
+            after = self.slot(renewed.get(slot.value, slot.value))
             self.require(after.offset == slot.offset and self.holds(after.value), slot.value, "is lost at the end")
         for value in self.function.outs:
             self.require(value in self.elsewhere or self.holds(value), value, "is lost at the end")
@@ -184,14 +184,19 @@ class _Replay:
 
     def holds(self, value: Value) -> bool:
         """True if all its bytes hold it; it must be alive."""
-        s = self.slots[value]
+        s = self.slot(value)
         self.require(s.first <= self.time <= s.last, value, f"is used at call {self.time}, outside its life")
         return bool((self.memory[s.offset : s.end] == self.ids[value]).all())
 
     def write(self, value: Value) -> None:
         """Its bytes hold it from now on."""
-        s = self.slots[value]
+        s = self.slot(value)
         self.memory[s.offset : s.end] = self.ids[value]
+
+    def slot(self, value: Value) -> Slot:
+        """Its slot, which the plan must have."""
+        self.require(value in self.slots, value, "has no slot")
+        return self.slots[value]
 
     def require(self, condition: bool, where: object, what: str) -> None:
         """Our fault unless `condition` holds."""
