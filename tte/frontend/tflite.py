@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import math
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tflite
-from tflite import ActivationFunctionType as Activation
 
 from tte.errors import BadModel, TteError, Unsupported
-from tte.frontend.tflite_file import File, Operator, Tensor, read
-from tte.ir import Builder, Module, identifier
-from tte.op import Op
+from tte.frontend.tflite_file import read
+from tte.frontend.tflite_scope import Handler, Scope
+from tte.ir import Module
 from tte.ops.add import Add, Sub
 from tte.ops.average_pool import AveragePool
+from tte.ops.clamp import Clamp
+from tte.ops.concat import Concat
 from tte.ops.conv import Conv
+from tte.ops.dequantize import Dequantize
+from tte.ops.hard_swish import HardSwish
+from tte.ops.leaky_relu import LeakyRelu
 from tte.ops.linear import Linear
 from tte.ops.max_pool import MaxPool
+from tte.ops.mean import Mean
+from tte.ops.mul import Mul
+from tte.ops.pad import Pad
+from tte.ops.quantize import Quantize
+from tte.ops.requantize import Requantize
 from tte.ops.reshape import Reshape
+from tte.ops.resize_nearest import ResizeNearest
+from tte.ops.sigmoid import Sigmoid
 from tte.ops.softmax import Softmax
+from tte.ops.tanh import Tanh
+from tte.ops.transpose import Transpose
 from tte.types import Array, DType, Quant, TensorType, Value
 
+F32, S8, U8 = DType.F32, DType.S8, DType.U8
 MALFORMED = (
     struct.error,
     ArithmeticError,
@@ -34,12 +46,6 @@ MALFORMED = (
     TypeError,
     ValueError,
 )
-RANGES = {
-    Activation.NONE: (-math.inf, math.inf),
-    Activation.RELU: (0.0, math.inf),
-    Activation.RELU_N1_TO_1: (-1.0, 1.0),
-    Activation.RELU6: (0.0, 6.0),
-}
 
 
 def import_tflite(source: Path | str | bytes, name: str = "") -> Module:
@@ -50,164 +56,21 @@ def import_tflite(source: Path | str | bytes, name: str = "") -> Module:
     except OSError as error:
         raise TteError(path, f"cannot be read: {error.strerror}") from error
     try:
-        return _Importer(read(data)).module(name or Path(path).stem)
+        return Scope(read(data), HANDLERS).module(name or Path(path).stem)
     except MALFORMED as error:
         raise BadModel(path, "is not a valid TFLite model", type(error).__name__) from error
     except TteError as error:
         raise type(error)(path, str(error)) from error
 
 
-class _Importer:
-    """Grows one graph; `values` are the tensors that are known so far."""
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.b = Builder("infer")
-        self.values: dict[int, Value] = {}
-        self.constants: dict[tuple[int, str], Value] = {}
-        self.op = Operator("", 0, (), (), None, 0)
-
-    def module(self, name: str) -> Module:
-        """Convert inputs, then every operator in the order of the file."""
-        for i in self.file.ins:
-            self.values[i] = self.b.input(self.file.tensors[i].name, self.type(i))
-        for op in self.file.operators:
-            self.op = op
-            handler = HANDLERS.get(self.op.name)
-            if handler is None:
-                known = ", ".join(sorted(HANDLERS))
-                raise Unsupported(
-                    f"{self.op} {self.out.name!r}", f"{self.op.name} is not supported", f"tte knows {known}"
-                )
-            if len(self.op.outs) != 1:
-                raise BadModel(str(self.op), f"has {len(self.op.outs)} outputs, not 1")
-            self.define(handler(self))
-        for i in self.file.outs:
-            if i not in self.values or i in self.file.ins:
-                raise Unsupported(self.file.tensors[i].name, "an output that no operator computes")
-        graph = self.b.finish(*(self.values[i] for i in self.file.outs))
-        return Module(identifier(name), tuple(self.b.states), (graph,))
-
-    def define(self, value: Value) -> None:
-        """`value` is the current operator's result; the file must agree about its type."""
-        i = self.op.outs[0]
-        if value.type != self.type(i):
-            raise BadModel(f"{self.op} {self.out.name!r}", f"gives {value.type}, but the file says {self.type(i)}")
-        if i in self.values or self.file.tensors[i].data is not None:
-            raise BadModel(str(self.op), f"{self.out.name!r} is computed twice")
-        self.values[i] = value
-
-    @property
-    def out(self) -> Tensor:
-        """The current operator's first result."""
-        return self.file.tensors[self.op.outs[0]] if self.op.outs else Tensor("?", None, "", None, False)
-
-    def type(self, i: int) -> TensorType:
-        """The type of a tensor that tte can hold."""
-        t = self.file.tensors[i]
-        if t.dynamic:
-            raise Unsupported(t.name, "has dimensions that are not known", "export the model with fixed shapes")
-        if t.type is None:
-            raise Unsupported(t.name, f"elements of type {t.stated} are not supported")
-        if 0 in t.type.shape:
-            raise Unsupported(t.name, "has no elements")
-        return t.type
-
-    def has(self, position: int) -> bool:
-        """True if the operator has an input there."""
-        return position < len(self.op.ins) and self.op.ins[position] != -1
-
-    def index(self, position: int) -> int:
-        """The tensor at an input, which must be there."""
-        if not self.has(position):
-            raise BadModel(str(self.op), f"has no input {position}")
-        return self.op.ins[position]
-
-    def x(self, position: int = 0) -> Value:
-        """An input of the operator as a value."""
-        i = self.index(position)
-        tensor = self.file.tensors[i]
-        if i not in self.values and tensor.data is None:
-            raise BadModel(str(self.op), f"reads {tensor.name!r} before it is computed")
-        return self.values[i] if i in self.values else self.constant(position, "", tensor.data)
-
-    def array(self, position: int) -> Array:
-        """An input that must be a constant."""
-        tensor = self.file.tensors[self.index(position)]
-        if tensor.data is None:
-            raise Unsupported(str(self.op), f"{tensor.name!r} must be a constant")
-        return tensor.data
-
-    def constant(self, position: int, layout: str, value: Array | None, type: TensorType | None = None) -> Value:
-        """An input's value in some layout, as a state that all its readers share."""
-        i = self.index(position)
-        if (i, layout) not in self.constants:
-            array = self.array(position) if value is None else value
-            self.constants[i, layout] = self.b.constant(self.file.tensors[i].name, type or self.type(i), array)
-        return self.constants[i, layout]
-
-    def emit(self, op: Op, *ins: Value) -> Value:
-        """Append a node; what it refuses is reported by the operator's name."""
-        try:
-            return self.b.emit(op, *ins, name=self.out.name, source=str(self.op))[0]
-        except TteError as error:
-            raise type(error)(f"{self.op} {self.out.name!r}", str(error)) from error
-
-    @property
-    def quant(self) -> Quant | None:
-        """The quantisation of the result."""
-        return self.type(self.op.outs[0]).quant
-
-    def activation(self, kind: int) -> tuple[float, float]:
-        """The range of a fused activation."""
-        if kind not in RANGES:
-            raise Unsupported(
-                str(self.op), f"fused activation {kind} is not supported", "NONE, RELU, RELU6, RELU_N1_TO_1"
-            )
-        return RANGES[kind]
-
-    def pads(
-        self, kind: int, x: TensorType, size: tuple[int, ...], stride: tuple[int, ...]
-    ) -> tuple[int, int, int, int]:
-        """Top, left, bottom, right of SAME or VALID; `size` is that of the dilated window."""
-        if min(*size, *stride) < 1:
-            raise BadModel(str(self.op), f"window {size} with stride {stride}")
-        if kind == tflite.Padding.VALID:
-            return 0, 0, 0, 0
-        if len(x.shape) != 4:
-            raise BadModel(str(self.op), f"{x} must have four dimensions")
-        total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(x.shape[1:3], size, stride, strict=True)]
-        return total[0] // 2, total[1] // 2, -(-total[0] // 2), -(-total[1] // 2)
-
-    def layer(self, layout: str, weights: Array, axis: int) -> tuple[Value, Value]:
-        """The weights of a layer with output channels first, and its bias, zeros where the file has none."""
-        x, kind = self.x().type, self.type(self.index(1))
-        if (x.dtype, kind.dtype) not in ((DType.F32, DType.F32), (DType.S8, DType.S8)):
-            raise Unsupported(
-                str(self.op), f"{x.dtype.label} by {kind.dtype.label} is not supported", "f32 by f32, s8 by s8"
-            )
-        quant = kind.quant
-        if quant and quant.axis is not None:
-            if quant.axis != axis:
-                raise Unsupported(str(self.op), f"weights scaled along axis {quant.axis}")
-            quant = Quant(quant.scale, quant.zero, 0)
-        w = self.constant(1, layout, weights, TensorType(weights.shape, kind.dtype, quant))
-        bias = TensorType(weights.shape[:1], DType.F32 if x.dtype is DType.F32 else DType.S32)
-        if not self.has(2):
-            return w, self.b.constant(f"{self.out.name} bias", bias, np.zeros(bias.shape, bias.dtype.numpy))
-        if self.type(self.index(2)).dtype is not bias.dtype:
-            raise Unsupported(str(self.op), f"a bias of type {self.file.tensors[self.index(2)].stated}")
-        return w, self.constant(2, "bias", self.array(2).reshape(-1), bias)
-
-
-def _conv(m: _Importer) -> Value:
+def _conv(m: Scope) -> Value:
     """Weights are OHWI as ours."""
     o = m.op.options(tflite.Conv2DOptions)
     weights = m.array(1)
     return _window(m, o, "", weights, 0)
 
 
-def _depthwise(m: _Importer) -> Value:
+def _depthwise(m: Scope) -> Value:
     """Weights [1,kh,kw,c*m] become [c*m,kh,kw,1]; the multiplier follows from the shapes."""
     o = m.op.options(tflite.DepthwiseConv2DOptions)
     weights = m.array(1)
@@ -217,7 +80,7 @@ def _depthwise(m: _Importer) -> Value:
 
 
 def _window(
-    m: _Importer, o: tflite.Conv2DOptions | tflite.DepthwiseConv2DOptions, layout: str, weights: Array, axis: int
+    m: Scope, o: tflite.Conv2DOptions | tflite.DepthwiseConv2DOptions, layout: str, weights: Array, axis: int
 ) -> Value:
     x = m.x()
     if weights.ndim != 4:
@@ -229,7 +92,7 @@ def _window(
     return m.emit(Conv(stride, pads, dilation, *m.activation(o.FusedActivationFunction()), m.quant), x, w, b)
 
 
-def _linear(m: _Importer) -> Value:
+def _linear(m: Scope) -> Value:
     """Leading dimensions are rows; the result keeps them if the file says so."""
     o = m.op.options(tflite.FullyConnectedOptions)
     if o.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
@@ -244,13 +107,13 @@ def _linear(m: _Importer) -> Value:
     return _shaped(m, y)
 
 
-def _shaped(m: _Importer, y: Value) -> Value:
+def _shaped(m: Scope, y: Value) -> Value:
     """`y` in the shape that the file states."""
     shape = m.type(m.op.outs[0]).shape
     return y if y.type.shape == shape else m.emit(Reshape(shape), y)
 
 
-def _pool(m: _Importer) -> Value:
+def _pool(m: Scope) -> Value:
     o = m.op.options(tflite.Pool2DOptions)
     x, size, stride = m.x(), (o.FilterHeight(), o.FilterWidth()), (o.StrideH(), o.StrideW())
     pads = m.pads(o.Padding(), x.type, size, stride)
@@ -260,32 +123,154 @@ def _pool(m: _Importer) -> Value:
     return m.emit(AveragePool(size, stride, pads, low, high), x)
 
 
-def _reshape(m: _Importer) -> Value:
+def _reshape(m: Scope) -> Value:
     """The shape is that of the result, wherever the file got it from."""
     return m.emit(Reshape(m.type(m.op.outs[0]).shape), m.x())
 
 
-def _softmax(m: _Importer) -> Value:
+def _softmax(m: Scope) -> Value:
     o = m.op.options(tflite.SoftmaxOptions)
     return m.emit(Softmax(o.Beta(), m.quant), m.x())
 
 
-def _add(m: _Importer) -> Value:
-    o = m.op.options(tflite.AddOptions if m.op.name == "ADD" else tflite.SubOptions)
-    cls = Add if m.op.name == "ADD" else Sub
+def _add(m: Scope) -> Value:
+    options, cls = (tflite.AddOptions, Add) if m.op.name == "ADD" else (tflite.SubOptions, Sub)
+    o = m.op.options(options)
     return m.emit(cls(*m.activation(o.FusedActivationFunction()), m.quant), m.x(), m.x(1))
 
 
-HANDLERS: dict[str, Callable[[_Importer], Value]] = {
+def _mul(m: Scope) -> Value:
+    o = m.op.options(tflite.MulOptions)
+    return m.emit(Mul(*m.activation(o.FusedActivationFunction()), m.quant), m.x(), m.x(1))
+
+
+def _concat(m: Scope) -> Value:
+    o = m.op.options(tflite.ConcatenationOptions)
+    if m.activation(o.FusedActivationFunction()) != m.activation(0):
+        raise Unsupported(str(m.op), "a fused activation is not supported")
+    rank = len(m.type(m.op.outs[0]).shape)
+    return m.emit(Concat(o.Axis() + rank * (o.Axis() < 0)), *(m.x(i) for i in range(len(m.op.ins))))
+
+
+def _pad(m: Scope) -> Value:
+    """The border of PAD is zero, that of PADV2 one element."""
+    x, widths = m.x(), m.array(1).astype(np.int64)
+    if widths.shape != (len(x.type.shape), 2):
+        raise BadModel(str(m.op), f"has paddings of shape {list(widths.shape)} for {x.type}")
+    before, after = (tuple(int(v) for v in column) for column in widths.T)
+    value = 0.0
+    if m.op.name == "PADV2":
+        value = float(m.array(2).astype(np.float64).item())
+        if x.type.quant is not None:
+            value = (value - x.type.quant.zero) * x.type.quant.scale[0]
+    return m.emit(Pad(before, after, value), x)
+
+
+def _transpose(m: Scope) -> Value:
+    return m.emit(Transpose(m.integers(1)), m.x())
+
+
+def _mean(m: Scope) -> Value:
+    """Axes that are not neighbours are moved to the end first."""
+    o, x = m.op.options(tflite.ReducerOptions), m.x()
+    rank = len(x.type.shape)
+    axes = tuple(sorted({a + rank * (a < 0) for a in m.integers(1)}))
+    if not axes or min(axes) < 0 or max(axes) >= rank:
+        raise BadModel(str(m.op), f"has axes {list(axes)} for {x.type}")
+    if axes[-1] - axes[0] >= len(axes):
+        x = m.emit(Transpose((*(k for k in range(rank) if k not in axes), *axes)), x)
+        axes = tuple(range(rank - len(axes), rank))
+        return _shaped(m, m.emit(Mean(axes, False, m.quant), x))
+    return m.emit(Mean(axes, bool(o.KeepDims()), m.quant), x)
+
+
+def _resize(m: Scope) -> Value:
+    """The neighbour of LiteRT: in f32, rounded if corners are aligned, else cut."""
+    o, x = m.op.options(tflite.ResizeNearestNeighborOptions), m.x()
+    y = m.type(m.op.outs[0]).shape
+    if len(x.type.shape) != 4 or len(y) != 4:
+        raise BadModel(str(m.op), f"{x.type} must have four dimensions")
+
+    def nearest(n: int, size: int) -> tuple[int, ...]:
+        corners = o.AlignCorners() and size > 1
+        scale = np.float32(n - 1) / np.float32(size - 1) if corners else np.float32(n) / np.float32(size)
+        at = (np.arange(size, dtype=np.float32) + np.float32(0.5 * o.HalfPixelCenters())) * scale
+        found = np.floor(at + np.float32(0.5)) if o.AlignCorners() else np.floor(at)
+        return tuple(int(v) for v in np.clip(found, 0, n - 1))
+
+    return m.emit(ResizeNearest(nearest(x.type.shape[1], y[1]), nearest(x.type.shape[2], y[2])), x)
+
+
+def _quantize(m: Scope) -> Value:
+    """From f32, or from another scale; u8 is s8 with its zero point moved."""
+    x, y = m.x(0, (F32, S8, U8)), m.type(m.op.outs[0])
+    if y.quant is None or y.dtype not in (S8, U8):
+        raise Unsupported(str(m.op), f"to {m.out.stated} is not supported", "to int8 or uint8")
+    if x.type.dtype is F32 and y.dtype is S8:
+        return m.emit(Quantize(y.quant), x)
+    if x.type.dtype is F32:
+        x = m.emit(Quantize(Quant(y.quant.scale, y.quant.zero - 128)), x)
+    return m.emit(Requantize(y.quant, dtype=y.dtype), x)
+
+
+def _dequantize(m: Scope) -> Value:
+    """To f32; constants (weights in half precision or int8) at once."""
+    kind = m.type(m.op.ins[0]) if m.op.ins else None
+    if kind is not None and m.file.tensors[m.op.ins[0]].data is not None:
+        return m.fold(_real(m.array(0), kind))
+    x = m.x(0, (S8, U8))
+    if x.type.dtype is U8:
+        x = m.emit(Requantize(Quant(x.type.scaling.scale, x.type.scaling.zero - 128)), x)
+    return m.emit(Dequantize(), x)
+
+
+def _real(value: Array, kind: TensorType) -> Array:
+    """What a constant stands for, in f32."""
+    if kind.quant is None:
+        return value.astype(np.float32)
+    scale = np.asarray(kind.quant.scale, np.float32)
+    if kind.quant.axis is not None:
+        scale = scale.reshape([-1 if k == kind.quant.axis else 1 for k in range(value.ndim)])
+    real: Array = (value.astype(np.int32) - kind.quant.zero).astype(np.float32) * scale
+    return real
+
+
+def _unary(m: Scope) -> Value:
+    """Activations that are operators of their own."""
+    q = m.quant
+    match m.op.name:
+        case "LOGISTIC":
+            return m.emit(Sigmoid(q), m.x())
+        case "TANH":
+            return m.emit(Tanh(q), m.x())
+        case "HARD_SWISH":
+            return m.emit(HardSwish(q), m.x())
+        case "LEAKY_RELU":
+            return m.emit(LeakyRelu(m.op.options(tflite.LeakyReluOptions).Alpha(), q), m.x())
+    low, high = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[m.op.name]
+    return m.emit(Clamp(low, high, q), m.x())
+
+
+HANDLERS: dict[str, Handler] = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _pool,
+    "CONCATENATION": _concat,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
+    "DEQUANTIZE": _dequantize,
     "EXPAND_DIMS": _reshape,
     "FULLY_CONNECTED": _linear,
     "MAX_POOL_2D": _pool,
+    "MEAN": _mean,
+    "MUL": _mul,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "QUANTIZE": _quantize,
     "RESHAPE": _reshape,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
     "SOFTMAX": _softmax,
     "SQUEEZE": _reshape,
     "SUB": _add,
+    "TRANSPOSE": _transpose,
+    **dict.fromkeys(("HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "TANH"), _unary),
 }
