@@ -136,4 +136,79 @@ TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *
     }
 }
 
+/** Fill the patch of output column ox value by value, zero for what lies outside x. */
+TTE_INLINE void tte_dsp_load_border(const tte_conv_s8_params *p, const void *const *x, tte_span ky, int32_t ox,
+                                    int32_t *to, int32_t lanes)
+{
+    const int32_t run = p->kw * p->c, words = run / 4 * 2, offset = tte_dsp_twice(-p->zero_x);
+    const tte_span kx = tte_conv_columns(p, ox);
+    int32_t *const ends = to + p->kh * words * lanes;
+    for (int32_t i = 0; i < tte_dsp_pairs(p->kh, run); i++) {
+        to[i * lanes] = 0;
+    }
+    for (int32_t i = ky.first; i < ky.last; i++) {
+        const int8_t *row = (const int8_t *)x[i] + (ox * p->stride - p->left) * p->c;
+        int32_t *const base = to + i * words * lanes;
+        int32_t k = kx.first * p->c;
+        if (p->c % 4 == 0) {
+            tte_dsp_widen(base + k / 2 * lanes, lanes, row + k, kx.last * p->c - k, offset);
+            continue;
+        }
+        for (; k < kx.last * p->c; k++) {
+            if (k < run / 4 * 4) { /* bytes 0, 1, 2, 3 of a word: pairs (0, 2) and (1, 3) */
+                tte_dsp_put(base + k / 4 * 2 * lanes + k % 2 * lanes, lanes, k / 2 % 2, row[k] - p->zero_x);
+            } else {
+                tte_dsp_put(ends, lanes, i * (run % 4) + k % 4, row[k] - p->zero_x);
+            }
+        }
+    }
+}
+
+/** The patches of four output columns from ox, no part of which lies outside x. */
+TTE_INLINE void tte_dsp_load_inside(const tte_conv_s8_params *p, const void *const *x, int32_t ox, int32_t *to)
+{
+    const int32_t run = p->kw * p->c, step = p->stride * p->c, offset = tte_dsp_twice(-p->zero_x);
+    int32_t *const ends = to + p->kh * (run / 4) * 8;
+    for (int32_t i = 0; i < p->kh; i++) {
+        const int8_t *row = (const int8_t *)x[i] + (ox * p->stride - p->left) * p->c;
+        tte_dsp_widen4(to + i * (run / 4) * 8, row, step, run, offset);
+        for (int32_t l = 0; l < 4; l++) {
+            for (int32_t k = 0; k < run % 4; k++) {
+                tte_dsp_put(ends + l, 4, i * (run % 4) + k, row[l * step + run / 4 * 4 + k] - p->zero_x);
+            }
+        }
+    }
+}
+
+/**
+ * As tte_conv_s8 for cg = c and dilation 1. w and q as tte/dsp.py lays them out. `patch` takes what lies under the
+ * filter for four columns, as s16, and 3 bytes more.
+ */
+TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int8_t *restrict w,
+                           const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+{
+    const tte_dsp_out o = tte_conv_dsp_out(p);
+    int32_t *const pixels = tte_dsp_aligned(patch);
+    const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);
+    int32_t ox = 0;
+    for (; ox + 4 <= p->ow; ox += 4) {
+        const int32_t left = ox * p->stride - p->left, right = left + 3 * p->stride + p->kw;
+        if (left >= 0 && right <= p->w && ky.first == 0 && ky.last == p->kh) {
+            tte_dsp_load_inside(p, x, ox, pixels);
+        } else {
+            for (int32_t l = 0; l < 4; l++) {
+                tte_dsp_load_border(p, x, ky, ox + l, pixels + l, 4);
+            }
+        }
+        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + ox * p->co, 4, p->co);
+    }
+    const int32_t rest = p->ow % 4, lanes = rest < 3 ? 2 : 4;
+    if (rest > 0) {
+        for (int32_t l = 0; l < rest; l++) {
+            tte_dsp_load_border(p, x, ky, ox + l, pixels + l, lanes);
+        }
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + ox * p->co, rest, p->co);
+    }
+}
+
 #endif

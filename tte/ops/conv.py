@@ -36,6 +36,11 @@ def dense(ins: Types, outs: Types, params: Params) -> bool:
     return ins[1].shape[3] == ins[0].shape[3]
 
 
+def compact(ins: Types, outs: Types, params: Params) -> bool:
+    """Dense, and the columns under the filter are neighbours."""
+    return dense(ins, outs, params) and (params["dilation"] == 1 or ins[1].shape[2] == 1)
+
+
 def matmul(ins: Types, outs: Types, params: Params) -> bool:
     """Each pixel of the result from one pixel that lies in x."""
     return ins[1].shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
@@ -82,6 +87,19 @@ class Conv(Op):
             per_mac=6.0,
         ),
         Kernel(
+            "tte_depthwise_s8_mve",
+            "depthwise_s8_mve.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="mve",
+            form="window",
+            when=depthwise,
+            needs="one filter per channel",
+            pack=mve.taps,
+            per_mac=0.6,
+            per_out=4.0,
+        ),
+        Kernel(
             "tte_pointwise_s8_mve",
             "conv_s8_mve.h",
             (S8, S8, S32),
@@ -90,7 +108,7 @@ class Conv(Op):
             form="window",
             when=matmul,
             needs="a pixel from a pixel",
-            pack=mve.by_four,
+            pack=mve.dots,
             per_mac=0.14,
             per_out=5.0,
         ),
@@ -104,7 +122,7 @@ class Conv(Op):
             when=dense,
             needs="all channels from all",
             scratch=patch,
-            pack=mve.by_four,
+            pack=mve.dots,
             per_mac=0.15,
             per_out=6.0,
         ),
@@ -136,6 +154,20 @@ class Conv(Op):
             pack=dsp.by_pairs,
             per_mac=0.9,
             per_out=8.1,
+        ),
+        Kernel(
+            "tte_conv_s8_dsp",
+            "conv_s8_dsp.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="dsp",
+            form="window",
+            when=compact,
+            needs="all channels from all, and columns side by side",
+            scratch=dsp.patches,
+            pack=dsp.by_pairs,
+            per_mac=1.0,
+            per_out=10.0,
         ),
         Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
     )
