@@ -149,11 +149,19 @@ def verify(module: Module) -> None:
     """Raise BadModel unless the module is well formed. Runs after every pass."""
     for state in module.states:
         _require(state.value.type.accepts(state.init), state, "its initial value has another shape or element type")
+    states = {s.value: s for s in module.states}
     for graph in module.graphs:
-        _verify_graph(graph, {s.value: s for s in module.states})
+        _verify_graph(graph, states, {v for n in graph.nodes for v in n.outs})
+    for graph in module.host:
+        _verify_graph(graph, states, {*graph.ins, *(v for n in graph.nodes for v in n.outs)})
+        name, _, side = graph.name.partition(".")
+        device = module.graph(name)
+        meets = {"before": graph.outs == device.ins, "after": graph.ins == device.outs}
+        _require(meets.get(side, False), graph.name, f"does not meet the inputs or outputs of {name}")
 
 
-def _verify_graph(graph: Graph, states: dict[Value, State]) -> None:
+def _verify_graph(graph: Graph, states: dict[Value, State], made: set[Value]) -> None:
+    """`made` are the values that may be results."""
     renewed = {new: old for old, new in graph.updates}
     defined = set(graph.ins) | set(states)
     names = {v.name for v in defined}
@@ -168,7 +176,6 @@ def _verify_graph(graph: Graph, states: dict[Value, State]) -> None:
             names.add(v.name)
         defined.update(node.outs)
         stale.update(renewed[v] for v in node.outs if v in renewed)
-    made = {v for node in graph.nodes for v in node.outs}
     for v in graph.outs:
         _require(v in made and v not in renewed, graph.name, f"output {v.name} is not computed, or is a state")
     for old, new in graph.updates:
