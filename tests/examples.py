@@ -47,4 +47,4 @@ def cases(board: Board) -> tuple[Compiled, list[Case]]:
         wanted = found[int(node.outs[0].name.split("_")[0].removeprefix("out"))].kernel
         return next(c for c in candidates if c.kernel.symbol == wanted)
 
-    return compile_model(Module("ops", tuple(states), tuple(graphs)), board, Options(prefer=forced)), found
+    return compile_model(Module("ops", tuple(states), tuple(graphs)), board, Options(prefer=forced, simplify=())), found

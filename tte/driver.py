@@ -14,13 +14,30 @@ from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
 from tte.passes.memory.scratch import least_scratch, within
 from tte.passes.quantize.fast_numerics import fast_numerics
+from tte.passes.quantize.fold_qdq import fold_qdq
+from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.select import Prefer, cheapest, select
+from tte.passes.simplify.cancel_transposes import cancel_transposes
 from tte.passes.simplify.dce import dce
+from tte.passes.simplify.fold_constants import fold_constants
+from tte.passes.simplify.fuse_activation import fuse_activation
+from tte.passes.simplify.fuse_pad import fuse_pad
+from tte.passes.simplify.merge_affine import merge_affine
 from tte.program import MemoryPlan, Program, check_plan
 from tte.store import files
 from tte.target import Board
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
+SIMPLIFY: tuple[Pass, ...] = (
+    dce,
+    merge_affine,
+    fuse_activation,
+    fold_qdq,
+    fold_constants,
+    cancel_transposes,
+    fuse_pad,
+    dce,
+)
 Memory: TypeAlias = Literal["fast", "balanced", "smallest"]
 Numerics: TypeAlias = Literal["exact", "fast"]
 
@@ -55,12 +72,14 @@ class Options:
     memory: Memory = "balanced"
     numerics: Numerics = "exact"
     prefer: Prefer | None = None  # instead of what `memory` asks for
+    simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
     """Module -> Module (passes) -> Program -> MemoryPlan -> files."""
     verify(module)
-    passes = (dce, *((fast_numerics,) if options.numerics == "fast" else ()))
+    passes = (*options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
+    passes += (io_quantized, dce) if "quantized" in options.io else ()
     module = run_passes(module, board, passes, options.trace)
     program, plan = lower(module, board, options)
     check_plan(program, plan)
