@@ -31,6 +31,14 @@ def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     return {"w": np.ascontiguousarray(words), "q": records(consts, b)}
 
 
+def nines(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights [c, 3, 3, 1] as [c, 9], in words that unpack into pairs; the zero point of x in the biases."""
+    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    flat = w.reshape(len(w), 9)
+    places = [0, 1, 3, 4, 2, 6, 5, 7, 8]  # pairs of rows 0 and 1: columns 0, 1, 2; the first two of row 2; the last
+    return {"w": flat[:, places].astype(np.int8), "q": records(consts, b - ins[0].scaling.zero * flat.sum(1))}
+
+
 def order(runs: int, k: int) -> Array:
     """The value at each place of a patch; -1 stands for none. Bytes 0 and 2 of a word make a pair, and 1 and 3."""
     whole = k // 4 * 4

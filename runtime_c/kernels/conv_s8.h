@@ -14,7 +14,7 @@ typedef struct {
     int32_t zero_x, zero_y, lo, hi;
     int32_t rounding;
     int32_t shift;       /* the least right shift of a channel */
-    int32_t padded;      /* whether a filter ever reaches outside x */
+    int32_t padded;      /* how far a filter ever reaches outside x */
 } tte_conv_s8_params;
 
 /** Columns k of the filter, first <= k < last, that lie inside the row for output column ox. */

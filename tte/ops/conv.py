@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -36,9 +37,20 @@ def dense(ins: Types, outs: Types, params: Params) -> bool:
     return ins[1].shape[3] == ins[0].shape[3]
 
 
+def widening(ins: Types, outs: Types, params: Params) -> bool:
+    """Pointwise, to more channels."""
+    return pointwise(ins, outs, params) and outs[0].shape[3] > ins[0].shape[3]
+
+
 def compact(ins: Types, outs: Types, params: Params) -> bool:
     """Dense, and the columns under the filter are neighbours."""
     return dense(ins, outs, params) and (params["dilation"] == 1 or ins[1].shape[2] == 1)
+
+
+def threes(ins: Types, outs: Types, params: Params) -> bool:
+    """Depthwise, 3x3, and the middle of a filter never lies outside x."""
+    square = ins[1].shape[1:3] == (3, 3) and params["dilation"] == 1 and params["stride"] in (1, 2)
+    return depthwise(ins, outs, params) and square and int(params["padded"]) <= 1
 
 
 def matmul(ins: Types, outs: Types, params: Params) -> bool:
@@ -54,6 +66,26 @@ def patch(ins: Types, outs: Types, params: Params) -> int:
 def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Depthwise weights [c, kh, kw, 1] as [kh, kw, c], so that neighbouring channels are neighbours."""
     return {**consts, "w": np.ascontiguousarray(consts["w"][:, :, :, 0].transpose(1, 2, 0))}
+
+
+_dsp = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="dsp")
+_patched = partial(_dsp, header="conv_s8_dsp.h", scratch=dsp.patches, pack=dsp.by_pairs)
+_flat = partial(_patched, "tte_pointwise_s8_dsp", form="flat", per_mac=0.85, per_out=9.0)
+DSP = (
+    _flat(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
+    _flat(when=widening, needs="1x1 at stride 1, to more channels"),
+    _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
+    _dsp(
+        "tte_depthwise3_s8_dsp",
+        "depthwise_s8_dsp.h",
+        form="window",
+        when=threes,
+        needs="3x3, one filter per channel, stride 1 or 2, padding of at most 1",
+        pack=dsp.nines,
+        per_mac=1.1,
+        per_out=12.0,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,49 +158,7 @@ class Conv(Op):
             per_mac=0.15,
             per_out=6.0,
         ),
-        Kernel(
-            "tte_pointwise_s8_dsp",
-            "conv_s8_dsp.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="dsp",
-            form="flat",
-            inplace=((0, 0),),
-            when=narrowing,
-            needs="1x1 at stride 1 to no more channels",
-            scratch=dsp.patches,
-            pack=dsp.by_pairs,
-            per_mac=0.9,
-            per_out=8.0,
-        ),
-        Kernel(
-            "tte_pointwise_s8_dsp",
-            "conv_s8_dsp.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="dsp",
-            form="flat",
-            when=pointwise,
-            needs="1x1 at stride 1",
-            scratch=dsp.patches,
-            pack=dsp.by_pairs,
-            per_mac=0.9,
-            per_out=8.1,
-        ),
-        Kernel(
-            "tte_conv_s8_dsp",
-            "conv_s8_dsp.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="dsp",
-            form="window",
-            when=compact,
-            needs="all channels from all, and columns side by side",
-            scratch=dsp.patches,
-            pack=dsp.by_pairs,
-            per_mac=1.0,
-            per_out=10.0,
-        ),
+        *DSP,
         Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
     )
 
@@ -235,13 +225,14 @@ class Conv(Op):
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y, co)
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.zero}
         clamp = fixed.clamp(self.low, self.high, y, self.rounding)
-        known = {"shift": fixed.least_shift(q), "padded": int(self._padded(x, w, outs[0]))}
+        known = {"shift": fixed.least_shift(q), "padded": self._outside(x, w, outs[0])}
         return sizes | zeros | clamp | known | {"rounding": list(Rounding).index(self.rounding), "q": q}
 
-    def _padded(self, x: TensorType, w: TensorType, y: TensorType) -> bool:
-        """True if a filter ever reaches outside x; padding at the bottom and the right may be out of its reach."""
+    def _outside(self, x: TensorType, w: TensorType, y: TensorType) -> int:
+        """How far a filter ever reaches outside x; padding at the bottom and the right may be out of its reach."""
         sizes = zip(x.shape[1:3], w.shape[1:3], y.shape[1:3], self.stride, self.pads, self.dilation, strict=False)
-        return max(self.pads[:2]) > 0 or any((o - 1) * s - p + (k - 1) * d >= n for n, k, o, s, p, d in sizes)
+        ends = [(o - 1) * s - p + (k - 1) * d - (n - 1) for n, k, o, s, p, d in sizes]
+        return int(max(0, *self.pads[:2], *ends))
 
     def window(self, ins: Types, outs: Types) -> Window:
         """The rows under the filter."""
@@ -261,14 +252,20 @@ class Conv(Op):
             types = TensorType(x, S8, Quant((0.05,), 3)), TensorType(w, S8, Quant(scales, 0, 0)), TensorType(w[:1], S32)
             e = Example.random(op, *types, consts=(1, 2), below=4000, seed=seed)
             e.args[2][-1] = -(2**31) if op.rounding is onnx else 77
+            np.maximum(e.args[1], -127 if w[3] == 1 else -128, out=e.args[1])
             return e
 
         def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
             return Example.random(op, *(TensorType(s, F32) for s in (x, w, w[:1])), consts=(1, 2))
 
         same = (1, 1, 1, 1)
+        fine = Quant((0.0005,), 4)  # multipliers of 1/4 and more
         return (
             s8(Conv(out=y), (1, 3, 5, 7), (6, 1, 1, 7)),
+            s8(Conv(out=fine), (1, 2, 3, 5), (4, 1, 1, 5)),
+            s8(Conv(out=y, rounding=Rounding.SINGLE), (1, 1, 1, 9), (3, 1, 1, 9)),
+            s8(Conv((2, 2), (0, 0, 1, 1), out=y, rounding=onnx), (1, 6, 7, 6), (6, 3, 3, 1)),
+            s8(Conv((1, 1), same, out=y, low=-1.5), (1, 1, 2, 3), (3, 3, 3, 1)),
             s8(Conv(out=y, rounding=onnx), (1, 4, 4, 16), (5, 1, 1, 16)),
             s8(Conv(pads=same, out=y, low=0.0), (1, 5, 6, 4), (8, 3, 3, 4)),
             s8(Conv((2, 2), same, out=y, low=0.0, high=6.0, rounding=onnx), (1, 8, 7, 3), (4, 3, 3, 3)),
