@@ -18,7 +18,7 @@ from tte.target import BOARDS, Board, board_files, board_sources, link_flags, me
 from tte.types import Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
-ENV = environment(c=cfmt)
+ENV = environment()
 
 
 def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -28,7 +28,14 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     """
     constants, step_of = weights(program), steps(program)
     headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
-    view = {"name": program.name, "program": program, "plan": plan, "board": board, "headers": headers}
+    view: dict[str, object] = {
+        "c": cfmt,
+        "name": program.name,
+        "program": program,
+        "plan": plan,
+        "board": board,
+        "headers": headers,
+    }
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
     view |= {"passed": partial(_passed, plan, constants.symbols)}
