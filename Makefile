@@ -30,7 +30,7 @@ tools:
 	@$(PYTHON) .ci/packages.py
 
 $(VENV)/demo: pyproject.toml
-	$(PYTHON) .ci/venv.py $(VENV)
+	$(PYTHON) .ci/make_venv.py $(VENV)
 	$(BIN)/python -m pip install -q -e .
 	@touch $@
 
