@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.driver import Compiled, compile_model
+from tte.driver import Compiled, Options, compile_model
 from tte.emulate import build, run_elf
 from tte.ir import Builder, Module
 from tte.op import Example, Op
@@ -90,7 +90,7 @@ def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
         ]
         graphs.append(b.finish(*b.emit(e.op, *values, name=f"out{n}")))
         states = b.states
-    return compile_model(Module("layers", tuple(states), tuple(graphs)), board)
+    return compile_model(Module("layers", tuple(states), tuple(graphs)), board, Options(memory="fast"))
 
 
 def measure(board: Board, folder: Path) -> list[Row]:
