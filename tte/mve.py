@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tte import fixed
 from tte.errors import Unsupported
 from tte.op import Consts, Types
 from tte.types import Array
@@ -62,24 +63,10 @@ def halves(n: int) -> Iterator[slice]:
 
 
 def folded(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
-    """Weights and biases such that sums of x * w + b, with x's zero point ignored, fit 32 bits (and may wrap before).
-
-    A channel whose bias leaves no room, a dead one as a rule, is made constant where that changes no result.
-    """
-    w, b = consts["w"].astype(np.int64), consts["b"].astype(np.int64)
-    x, y, zero = ins[0].scaling, outs[0].scaling, ins[0].scaling.zero
-    flat = w.reshape(len(w), -1)
-    up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
-    least = b + up * (-128 - zero) + down * (127 - zero)
-    most = b + up * (127 - zero) + down * (-128 - zero)
-    wide = (least < -(2**31)) | (most >= 2**31)
-    scale = x.scale[0] * np.asarray(ins[1].scaling.scale, np.float64) / y.scale[0]
-    real = np.clip(scale * np.stack([least, most]), -300, 300)
-    if (wide & (np.rint(real[0] - 1e-3) != np.rint(real[1] + 1e-3))).any():
-        raise Unsupported("bias", "leaves no room in 32 bits for the sum")
-    flat = np.where(wide[:, None], 0, flat)
-    b = b - zero * flat.sum(1)
-    return flat.reshape(w.shape).astype(np.int8), wrapped(b)
+    """Weights s8, and biases such that x's zero point may be ignored; sums may wrap on their way to 32 bits."""
+    x, scales = ins[0].scaling, ins[1].scaling
+    w, b = fixed.with_room(consts["w"], consts["b"], x, scales, outs[0].scaling)
+    return w.astype(np.int8), wrapped(b - x.zero * w.reshape(len(w), -1).sum(1))
 
 
 def wrapped(x: Array) -> Array:

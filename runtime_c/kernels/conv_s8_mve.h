@@ -7,25 +7,12 @@
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
-/** Finished sums of n <= 4 channels of one pixel: x[i] + at are `runs` runs of k bytes; w and q move on. */
-TTE_INLINE int32x4_t tte_conv_mve_four(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
-                                       int32_t k, const int8_t **w, const int32_t **q, int32_t n)
-{
-    tte_mve_sums sums = {0, 0, 0, 0};
-    for (int32_t i = 0; i < runs; i++) {
-        *w = tte_mve_run_s8(&sums, (const int8_t *)x[i] + at, *w, k, n, i == 0);
-    }
-    int32x4_t all = tte_mve_lanes(sums);
-    const int32x4_t b = tte_mve_next_s32(q, &all);
-    return tte_mve_finish(vaddq_s32(all, b), q, p->rounding, p->shift);
-}
-
-/** n <= 8 channels of one pixel. */
+/** n <= 8 channels of one pixel: x[i] + at are `runs` runs of k bytes; w and q move on. */
 TTE_INLINE void tte_conv_mve_eight(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs, int32_t k,
                                    const int8_t **w, const int32_t **q, int8_t *y, int32_t n)
 {
-    const int32x4_t even = tte_conv_mve_four(p, x, at, runs, k, w, q, (n + 1) / 2);
-    const int32x4_t odd = n > 1 ? tte_conv_mve_four(p, x, at, runs, k, w, q, n / 2) : even;
+    const int32x4_t even = tte_mve_four_s8(x, at, runs, k, w, q, (n + 1) / 2, p->rounding, p->shift);
+    const int32x4_t odd = n > 1 ? tte_mve_four_s8(x, at, runs, k, w, q, n / 2, p->rounding, p->shift) : even;
     tte_mve_store_s8(y, even, odd, p->zero_y, p->lo, p->hi, n);
 }
 
