@@ -31,11 +31,11 @@ tools:
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) .ci/make_venv.py $(VENV)
-	$(BIN)/python -m pip install -q -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/test: $(VENV)/demo
-	$(BIN)/python -m pip install -q -e '.[test]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
 	@touch $@
 
 clean:
