@@ -20,7 +20,7 @@ SLACK = np.zeros(LANES - 1, np.int8)
 
 
 def dots(consts: Consts, ins: Types, outs: Types) -> Consts:
-    """Weights [n, ...] for products of vectors: of each half block, sixteen bytes of every channel in turn, then the rest."""
+    """Weights [n, ...] for dot products: of each half block, sixteen bytes of every channel in turn, then the rest."""
     w, b = folded(consts, ins, outs)
     w = w.reshape(len(w), -1)
     parts = [w[half, i : i + LANES].ravel() for half in halves(len(w)) for i in range(0, w.shape[1], LANES)]

@@ -14,7 +14,7 @@ TTE_INLINE int16x8_t tte_depthwise_mve_load(const int8_t **x, int32_t step, int3
     if (n == 8) {
         return tte_mve_step_s16(x, step);
     }
-    const int16x8_t v = vldrbq_z_s16(*x, vctp16q((uint32_t)n));
+    const int16x8_t v = tte_mve_load_s16(*x, n);
     *x += step;
     return v;
 }
