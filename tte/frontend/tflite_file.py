@@ -1,4 +1,4 @@
-"""A TFLite file as tensors and operators, checked: what the importer builds on. Floor 3."""
+"""A TFLite file as tensors and operators, checked: what the importer builds on. Floor 2."""
 
 from __future__ import annotations
 
