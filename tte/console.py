@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from tte.errors import InternalError, TteError
+from tte.errors import InternalError, TteError, one_line
 
 OUT, ERR = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 PATIENCE = 2.0  # seconds without a word
@@ -82,5 +82,5 @@ def _foreign(error: Exception) -> int:
 
 def _fail(what: str, code: int) -> int:
     """One line, whatever names are in it."""
-    print("tte: " + " ".join(what.split()), file=sys.stderr)
+    print(f"tte: {one_line(what)}", file=sys.stderr)
     return code
