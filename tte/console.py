@@ -64,6 +64,8 @@ def guarded(command: Callable[[], object]) -> int:
         return _foreign(error)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
+    if code == INTERRUPTED:  # newer typer swallows Ctrl-C
+        return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
