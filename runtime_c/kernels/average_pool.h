@@ -6,14 +6,14 @@
 #include "tte/tte_fixed.h"
 
 typedef struct {
-    int32_t w, c, kw, ow;      /* width and channels of x, window, width of y */
+    int32_t w, c, kh, kw, ow;  /* width and channels of x, window, width of y */
     int32_t stride, left;      /* along the row */
     int32_t count;             /* the divisor, or 0: as many elements as lie inside x */
     int32_t lo, hi;
 } tte_average_pool_s8_params;
 
 typedef struct {
-    int32_t w, c, kw, ow, stride, left, count;
+    int32_t w, c, kh, kw, ow, stride, left, count;
     float scale_x, scale_y;
     int32_t zero_x, zero_y, lo, hi;
     int32_t order;             /* of the sum: TTE_ROWS, TTE_COLUMNS or TTE_LANES */
@@ -23,7 +23,7 @@ typedef struct {
 enum { TTE_ROWS, TTE_COLUMNS, TTE_LANES };
 
 typedef struct {
-    int32_t w, c, kw, ow, stride, left, count;
+    int32_t w, c, kh, kw, ow, stride, left, count;
     float low, high;
 } tte_average_pool_f32_params;
 

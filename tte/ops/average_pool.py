@@ -47,6 +47,18 @@ class AveragePool(Op):
             per_mac=4.0,
         ),
         Kernel(
+            "tte_average_pool_s8_mve",
+            "average_pool_mve.h",
+            (S8,),
+            (S8,),
+            isa="mve",
+            form="window",
+            when=lambda ins, outs, params: "order" not in params and bool(params["kh"] * params["kw"] <= 256),
+            needs="LiteRT's integers, over at most 256 elements",
+            per_mac=0.5,
+            per_out=4.0,
+        ),
+        Kernel(
             "tte_average_pool_onnx_s8",
             "average_pool.h",
             (S8,),
@@ -117,7 +129,7 @@ class AveragePool(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, the divisor where it is fixed (else 0), and the clamp; in s8 also scales and zero points."""
         (x,), (y,) = ins, outs
-        sizes: Params = {"w": x.shape[2], "c": x.shape[3], "kw": self.size[1], "ow": y.shape[2]}
+        sizes: Params = {"w": x.shape[2], "c": x.shape[3], "kh": self.size[0], "kw": self.size[1], "ow": y.shape[2]}
         sizes |= {"stride": self.stride[1], "left": self.pads[1], "count": math.prod(self.size) * self.padded}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
