@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tflite
 from conftest import usable
 from litert import interpret_tte, run_litert
 from tflite_builder import Op, T, build, single
@@ -139,6 +140,22 @@ def test_inputs_and_outputs_keep_their_order() -> None:
     inputs, expected = run_litert(model, everything) or ([], [])
     for got, want in zip(interpret_tte(model, inputs), expected, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_arithmetic_of_shapes_is_done_at_import() -> None:
+    """What a flattening layer becomes when the batch was not known: RESHAPE by PACK(STRIDED_SLICE(SHAPE(x)), -1)."""
+    n = Net()
+    x = n.s8(1, 3, 2, 4)
+    shape = n.emit("SHAPE", [x], n.tensor(T((4,), "i4")), "ShapeOptions", OutType=tflite.TensorType.INT32)
+    ends = [n.ints(0), n.ints(1), n.ints(1)]
+    batch = n.emit("STRIDED_SLICE", [shape, *ends], n.tensor(T((), "i4")), "StridedSliceOptions", ShrinkAxisMask=1)
+    rest = n.tensor(T.constant(np.array(-1, np.int32)))
+    target = n.emit("PACK", [batch, rest], n.tensor(T((2,), "i4")), "PackOptions", ValuesCount=2, Axis=0)
+    flat = n.emit("RESHAPE", [x, target], n.like(x, 1, 24))
+    model = n.finish([x], [n.emit("RELU", [flat], n.s8(1, 24))])
+    inputs, expected = run_litert(model, everything) or ([], [])
+    np.testing.assert_array_equal(interpret_tte(model, inputs)[0], expected[0])
+    assert [op.op.label() for op in import_tflite(model, "m").graphs[0].nodes] == ["reshape", "clamp"]
 
 
 def test_half_precision_weights() -> None:
