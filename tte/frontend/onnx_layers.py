@@ -115,7 +115,8 @@ def matmul(s: Scope) -> Tensor:
     """A[..., k] B[k, n]: a Linear over all rows of A. B may have more axes, all 1; vectors are a row and a column."""
     a, b = s.live(0), s.get(1)
     s.require(a.rank >= 1 and len(b.shape) >= 1, "A and B must not be scalars")
-    k, n = (*b.shape, 1)[:2] if len(b.shape) == 1 else b.shape[-2:]
+    wide = (*b.shape, 1) if len(b.shape) == 1 else b.shape
+    k, n = wide[len(wide) - 2], wide[len(wide) - 1]
     if elements(b.shape) != k * n:
         raise s.fail(f"B of shape {list(b.shape)} is not supported", "supported: one matrix [k, n]")
     s.require(a.shape[-1] == k, f"A {list(a.shape)} and B {list(b.shape)} do not fit")
