@@ -182,6 +182,43 @@ def test_a_float_bias_keeps_a_layer_in_float() -> None:
     agree(model, {"x": drawn(model, 2)}, 1)
 
 
+def test_weights_of_u8_and_weights_that_the_model_quantises() -> None:
+    """Both are s8 at import: u8 about 128, and floats that pass a quantiser per channel."""
+    n = Qdq((1, 3, 5, 5))
+    s = np.float32([0.01, 0.02, 0.03, 0.04])
+    x = n.fake("x", 0.05, 3)
+    u = n.dq(n.constant(n.rng.integers(1, 256, (4, 3, 3, 3)), "u1"), 0.01, 128, "u1")
+    b = n.add(
+        "DequantizeLinear",
+        n.constant(n.rng.integers(-99, 99, 4), "i4"),
+        n.constant(np.float32(0.01) * np.float32(0.05)),
+    )
+    y = n.fake(n.add("Conv", x, u, b), 0.4, 2)
+    q = (n.constant(s), n.constant(np.zeros(4), "i1"))
+    w = n.add("QuantizeLinear", n.constant(n.rng.standard_normal((4, 4, 1, 1))), *q, axis=0)
+    z = n.add("Conv", y, n.add("DequantizeLinear", w, *q, axis=0))
+    model = n.model((n.q(z, 0.5, 5), S8))
+    ops = [k for k in folded(model.SerializeToString()).graph("infer").nodes if k.op.label() == "conv"]
+    assert [k.outs[0].type.dtype for k in ops] == [DType.S8] * 2
+    agree(model, {"x": drawn(model, 2)}, 2)
+
+
+def test_attention_of_two_heads() -> None:
+    """Products of computed matrices, one for each head, and pieces of one projection."""
+    rng = np.random.default_rng(0)
+    n = Qdq((1, 6, 24))
+    q, k, v = (f"s{i}" for i in range(3))
+    n.nodes.append(helper.make_node("Split", ["x"], [q, k, v], axis=2))
+    shape = n.constant([1, 6, 2, 4], "i8")
+    heads = [n.add("Transpose", n.add("Reshape", h, shape), perm=[0, 2, 1, 3]) for h in (q, k, v)]
+    scores = n.add("MatMul", heads[0], n.add("Transpose", heads[1], perm=[0, 1, 3, 2]))
+    mixed = n.add("MatMul", n.add("Softmax", n.add("Mul", scores, n.constant(0.5)), axis=-1), heads[2])
+    joined = n.add("Reshape", n.add("Transpose", mixed, perm=[0, 2, 1, 3]), n.constant([1, 6, 8], "i8"))
+    out = n.add("MatMul", joined, n.constant(rng.standard_normal((8, 3))))
+    model = n.model((n.add("Gather", out, n.constant(-1, "i8"), axis=1), F))
+    agree(model, {"x": drawn(model, 2)}, 0)
+
+
 def test_weights_that_are_not_symmetric_are_refused() -> None:
     from tte.errors import Unsupported  # noqa: PLC0415
 

@@ -59,10 +59,12 @@ def quantize_linear(s: Scope) -> Tensor:
     x = s.get(0)
     s.require(s.call.integer("output_dtype", 0) in (0, 2, 3), "output_dtype must be int8 or uint8")
     s.require(s.call.integer("block_size", 0) == 0, "blocks are not supported")
-    quant, u8 = quant_of(s, 1, 2, s.call.integer("output_dtype", 2) != 3)
+    rank = len(x.shape) if isinstance(x, Fixed) else 0
+    quant, u8 = quant_of(s, 1, 2, s.call.integer("output_dtype", 2) != 3, rank, s.call.integer("axis", 1))
     if isinstance(x, Fixed):
-        q = np.rint(x.real.astype(np.float32) / np.float32(quant.scale[0])) + quant.zero
-        return Fixed(q.clip(-128, 127).astype(np.int8), quant)
+        scale = np.array(quant.scale, np.float32).reshape([-1 if k == quant.axis else 1 for k in range(rank)])
+        q = (np.rint(x.real.astype(np.float32) / scale) + quant.zero).clip(-128, 127).astype(np.int8)
+        return Fixed((q.astype(np.int16) + 128).astype(np.uint8) if u8 else q)
     return replace(x, value=s.emit(Quantize(quant, ONNX), x.value), unsigned=u8)
 
 
