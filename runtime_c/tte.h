@@ -29,6 +29,9 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_CHECK_ARENA(p) \
     do { TTE_CHECK_POINTER(p); if ((uintptr_t)(p) % TTE_ALIGN != 0) { return TTE_ERR_ALIGN; } } while (0)
 
+/** What the compiler may take for granted, because tte has proved it. */
+#define TTE_ASSUME(c) do { if (!(c)) { __builtin_unreachable(); } } while (0)
+
 /** A kernel: its parameters are constants at every call, and inlining turns them into constants of the loops. */
 #define TTE_KERNEL static inline __attribute__((always_inline)) void
 #define TTE_INLINE static inline __attribute__((always_inline))
