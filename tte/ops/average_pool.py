@@ -17,6 +17,11 @@ NEG, POS = -math.inf, math.inf
 ROWS, COLUMNS, LANES = 0, 1, 2  # orders of a sum of floats, see average_pool.h
 
 
+def few(ins: Types, outs: Types, params: Params) -> bool:
+    """Sums of all windows fit 16 bits, and a word of channels can be read."""
+    return bool(params["kh"] * params["kw"] <= 255) and ins[0].shape[3] >= 4
+
+
 @dataclass(frozen=True, slots=True)
 class AveragePool(Op):
     """y[1,oh,ow,c] = clamp(mean of the elements of x[1,h,w,c] under a window, low, high).
@@ -57,6 +62,18 @@ class AveragePool(Op):
             needs="LiteRT's integers, over at most 256 elements",
             per_mac=0.5,
             per_out=4.0,
+        ),
+        Kernel(
+            "tte_average_pool_s8_dsp",
+            "pool_dsp.h",
+            (S8,),
+            (S8,),
+            isa="dsp",
+            form="window",
+            when=lambda ins, outs, params: "order" not in params and few(ins, outs, params),
+            needs="LiteRT's integers, over at most 255 elements, of four channels or more",
+            per_mac=1.3,
+            per_out=8.0,
         ),
         Kernel(
             "tte_average_pool_onnx_s8",
