@@ -115,11 +115,11 @@ NETS: dict[str, Callable[[int], onnx.ModelProto]] = {f.__name__: f for f in (res
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Eight inputs from a seed."""
+    """A few inputs from a seed."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
         rng = np.random.default_rng(99)
-        self.samples = iter([{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(8)])
+        self.samples = iter([{name: rng.standard_normal(shape).astype(np.float32)} for _ in range(4)])
 
     def get_next(self) -> dict[str, Array] | None:
         return next(self.samples, None)
@@ -135,7 +135,7 @@ def quantized(model: onnx.ModelProto, unsigned: bool, per_channel: bool, qdq: bo
         quantize_static(
             source,
             target,
-            Reader(shape),
+            Reader(model.graph.input[0].name, shape),
             quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
             activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8,
             weight_type=QuantType.QInt8,

@@ -156,8 +156,8 @@ Handler: TypeAlias = Callable[[Scope], Tensor | tuple[Tensor, ...]]
 
 
 def short(name: str) -> str:
-    """A name for C: no longer than its compilers like."""
-    return shown(name)[:48]
+    """A name for a value: whole, unless it is absurd."""
+    return shown(name, 200)
 
 
 def axis_of(s: Scope, axis: int, rank: int) -> int:
