@@ -17,8 +17,8 @@ TTE_INLINE void tte_conv_mve_eight(const tte_conv_s8_params *p, const tte_mve_pi
 }
 
 /** All channels of one pixel of y: at x[i] + at lie `runs` runs of k bytes. */
-TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs, int32_t k,
-                                   const int8_t *w, const int32_t *q, int8_t *y)
+TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
+                                   int32_t k, const int8_t *w, const int32_t *q, int8_t *y)
 {
     const tte_mve_pixels pixels = tte_mve_hold(x, at, runs, k);
     for (int32_t j = p->co / 8; j > 0; j--, y += 8) {
