@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tte.types import Array
 
@@ -123,6 +124,15 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, Array] | None:
         return next(self.samples, None)
+
+
+def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """As ONNX Runtime wants a model before it quantises it: batch norms folded, shapes known."""
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "f.onnx", Path(name) / "p.onnx"
+        onnx.save(model, source)
+        quant_pre_process(source, target)
+        return onnx.load(target)
 
 
 def quantized(model: onnx.ModelProto, unsigned: bool, per_channel: bool, qdq: bool) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import usable
-from onnx_models import quantized
+from onnx_models import prepared, quantized
 from onnx_oracle import everything, folded, node_by_node, session, tensors
 
 from tte.driver import Options, compile_model
@@ -104,7 +104,7 @@ def test_networks_that_onnx_runtime_quantised(name: str, unsigned: bool, shared:
     """Nothing but the ends stays float, and every node gives ONNX Runtime's integers."""
     model = onnx.load(shared / "models" / name)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    model = quantized(onnx.shape_inference.infer_shapes(model), unsigned, True, True)
+    model = quantized(prepared(model), unsigned, True, True)
     module = folded(model.SerializeToString())
     floats = [n for n in module.graph("infer").nodes if any(v.type.dtype is DType.F32 for v in (*n.ins, *n.outs))]
     assert [n.op.label() for n in floats] == ["quantize", "dequantize"]
