@@ -48,7 +48,7 @@ typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each; rows outside the returned span are left alone.
+ * x has h rows of `bytes` each; those outside the returned span point at x.
  */
 TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_t h, int32_t bytes, int32_t size,
                              int32_t stride, int32_t pad, int32_t dilation)
@@ -61,8 +61,9 @@ TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_
     while (span.last > span.first && top + (span.last - 1) * dilation >= h) {
         span.last--;
     }
-    for (int32_t k = span.first; k < span.last; k++) {
-        rows[k] = (const char *)x + (ptrdiff_t)(top + k * dilation) * bytes;
+    for (int32_t k = 0; k < size; k++) {
+        const int32_t inside = k >= span.first && k < span.last;
+        rows[k] = (const char *)x + (inside ? (ptrdiff_t)(top + k * dilation) * bytes : 0);
     }
     return span;
 }
