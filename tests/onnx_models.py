@@ -49,6 +49,7 @@ class Net:
         if bias:
             given.append(self.constant((self.rng.standard_normal(co) * 0.2).astype(np.float32)))
         attributes.setdefault("pads", [k // 2] * 4)
+        attributes = {name: value for name, value in attributes.items() if value is not None}
         return self.add("Conv", *given, group=groups, kernel_shape=[k, k], **attributes)
 
     def gemm(self, x: str, k: int, n: int) -> str:
@@ -112,7 +113,32 @@ def rows(seed: int) -> onnx.ModelProto:
     return n.model(n.add("Softmax", n.add("Sub", c, n.constant(np.float32([0.5]))), axis=-1))
 
 
-NETS: dict[str, Callable[[int], onnx.ModelProto]] = {f.__name__: f for f in (residual, gated, branches, rows)}
+def signal(seed: int) -> onnx.ModelProto:
+    """One dimension: strides, dilation, groups, batch norm, pools, and a dense layer over time."""
+    n = Net(seed, (1, 4, 33))
+
+    def conv(x: str, ci: int, co: int, groups: int = 1, **attributes: object) -> str:
+        w = (n.rng.standard_normal((co, ci // groups, 3)) / np.sqrt(3 * ci // groups)).astype(np.float32)
+        return n.add(
+            "Conv",
+            x,
+            n.constant(w),
+            n.constant(n.rng.standard_normal(co).astype(np.float32)),
+            group=groups,
+            **attributes,
+        )
+
+    a = n.add("Relu", conv("x", 4, 8, strides=[2], pads=[1, 1]))
+    b = n.add("MaxPool", conv(a, 8, 8, 8, dilations=[2], pads=[2, 2]), kernel_shape=[2], strides=[2])
+    c = n.add(
+        "AveragePool", n.add("Add", b, conv(b, 8, 8, pads=[2, 0])), kernel_shape=[3], count_include_pad=1, pads=[1, 1]
+    )
+    s = [n.constant(np.abs(n.rng.standard_normal(8)).astype(np.float32)) for _ in range(4)]
+    d = n.add("Squeeze", n.add("GlobalAveragePool", n.add("BatchNormalization", c, *s)), n.constant(np.array([2])))
+    return n.model(n.gemm(d, 8, 3))
+
+
+NETS: dict[str, Callable[[int], onnx.ModelProto]] = {f.__name__: f for f in (residual, gated, branches, rows, signal)}
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from conftest import usable
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import NETS, quantized
+from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx_models import NETS, Net, quantized
 from onnx_oracle import everything, folded, node_by_node, run, session, tensors
 
 from tte.driver import Options, compile_model
@@ -55,6 +55,28 @@ def test_quantised_networks(net: str, form: tuple[bool, bool, bool]) -> None:
 def test_more_quantised_networks(net: str, seed: int) -> None:
     model = quantized(NETS[net](seed), *FORMS[seed % len(FORMS)])
     agree(model, {"x": drawn(model, seed)}, 4)
+
+
+@pytest.mark.parametrize("opset", [15, 18, 19, 21, 23])
+@pytest.mark.parametrize("net", NETS)
+def test_float_networks_of_every_opset(net: str, opset: int) -> None:
+    model = version_converter.convert_version(NETS[net](1), opset)
+    model.ir_version = 8 if opset < 19 else 10
+    agree(model, {"x": drawn(model, 3)}, 0)
+
+
+def test_the_forms_of_opset_9() -> None:
+    """What later are inputs are attributes; a softmax goes over all axes from one on."""
+    n = Net(0, (1, 3, 6, 6), 9)
+    a = n.add("Clip", n.conv("x", 3, 4, auto_pad="SAME_LOWER", pads=None, strides=[2, 2]), min=-0.5, max=0.5)
+    b = n.add("Upsample", a, n.constant(np.float32([1, 1, 2, 2])), mode="nearest")
+    c = n.add(
+        "Slice", n.add("Pad", b, pads=[0, 1, 0, 0, 0, 0, 2, 1], value=0.25), starts=[1, -6], ends=[8, 9999], axes=[2, 3]
+    )
+    d = n.add("Dropout", n.add("Unsqueeze", n.add("ReduceMean", c, axes=[2, 3], keepdims=0), axes=[2]), ratio=0.3)
+    e = n.add("Softmax", n.add("Mul", n.add("Squeeze", d, axes=[2]), n.constant(np.float32(3))))
+    model = n.model(e, n.add("Softmax", c, axis=1))
+    agree(model, {"x": drawn(model, 3)}, 0)
 
 
 @pytest.mark.parametrize("net", NETS)
