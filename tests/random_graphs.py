@@ -87,7 +87,7 @@ class _Growing:
         """Moves at random, and what is to occur in between."""
         moves: tuple[tuple[float, Callable[[Value], Value | None]], ...] = (
             (3, self.spatial),
-            (2, self.bottleneck),
+            (4, self.bottleneck),
             (2, self.block),
             (2, self.join),
             (1, self.pool),
@@ -102,7 +102,7 @@ class _Growing:
                 self.plant(planted.pop())
                 continue
             maps = [v for v in self.made if self.is_map(v)]
-            x = maps[-1] if self.chance(0.8) else self.pick(maps)
+            x = maps[-1] if self.chance(0.85) else self.pick(maps)
             moves[int(self.rng.choice(len(moves), p=weights / weights.sum()))][1](x)
         if self.chance(0.35):
             self.head(self.pick([v for v in self.made if self.is_map(v)]))
@@ -202,7 +202,7 @@ class _Growing:
     def bottleneck(self, x: Value) -> Value | None:
         """Wider by a pointwise convolution, a depthwise one, back to few channels, and a residual where shapes agree."""
         c, stride = x.type.shape[3], self.pick((1, 1, 1, 2))
-        wide = c * self.whole(1, 3)
+        wide = c * self.whole(1, 4)
         wider = self.conv(x, (wide, 1, 1, c), Conv())
         middle = self.conv(wider, (wide, 3, 3, 1), Conv((stride, stride), (1, 1, 1, 1)))
         y = self.conv(middle, (c, 1, 1, wide), Conv())

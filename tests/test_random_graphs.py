@@ -28,7 +28,7 @@ from tte.types import DType, Value
 HOST = 5  # batches
 GRAPHS = {"host": 100}  # in a batch; 50 on the other boards
 BATCHES = [*(("host", k) for k in range(HOST)), *((b, HOST) for b in ("cortex-m4", "cortex-m55", "riscv32"))]
-MEMORY = ("fast", "balanced", "balanced", "smallest", "smallest", "smallest")
+MEMORY = ("fast", "balanced", "smallest", "smallest", "smallest", "smallest", "smallest")
 OFTEN = 20  # times that every op occurs on the host
 PART = {"residuals": 0.4, "cascades": 0.3, "overlaps": 0.3}  # of all graphs, at least
 FENCE = 64  # bytes before and behind the arena that must stay as they are
@@ -50,7 +50,7 @@ def test_random_graphs(name: str, batch: int, tmp_path: Path, capsys: pytest.Cap
     counts = Counter(what for c in cases for what in features(c.compiled))
     with capsys.disabled():
         print(f"\n{n} random graphs on {name}: {told(counts)}", file=sys.stderr)  # pytest-xdist drops stdout
-    write(tmp_path, cases)
+    write(tmp_path, cases, board)
     data = b"".join(struct.pack("<I", i) + b"".join(a.tobytes() for a in c.given) for i, c in enumerate(cases))
     said, at, wrong = run_elf(build(tmp_path, board), board, data, count=False).data, 0, []
     for c in cases:
@@ -63,7 +63,8 @@ def test_random_graphs(name: str, batch: int, tmp_path: Path, capsys: pytest.Cap
     assert not wrong, "\n".join(wrong)
     if name == "host":
         assert not [op for op in all_ops() if counts[op] < OFTEN / HOST]
-        assert not [what for what, part in PART.items() if counts[what] < part * n]
+        by_rows = hasattr(cases[0].compiled.program.functions[0], "cascades")
+        assert not [what for what, part in PART.items() if counts[what] < part * n and (by_rows or what == "residuals")]
 
 
 def case(board: Board, seed: int) -> Case:
@@ -77,7 +78,7 @@ def case(board: Board, seed: int) -> Case:
         for ours, theirs in zip(meaning(simple, given), expected, strict=True):
             assert ours.tobytes() == theirs.tobytes(), f"passes change\n{module}to\n{simple}"
     module = simple if seed % 2 else module
-    io = frozenset({"caller"} if seed % 7 == 3 else ())
+    io = frozenset({"caller"} if seed % 9 == 4 else ())
     compiled = compile_model(module, board, Options(io, memory=MEMORY[seed % len(MEMORY)], simplify=()))
     assert compiled.plan.bound <= compiled.plan.arena
     return Case(compiled, given, meaning(module, given))
@@ -161,8 +162,8 @@ static int32_t run_%(name)s(void)
 """
 
 
-def write(folder: Path, cases: list[Case]) -> None:
-    """One project that runs the graph whose number it reads."""
+def write(folder: Path, cases: list[Case], board: Board) -> None:
+    """One project that runs the graph whose number it reads. Assembler asks for -O3; without it -O0 is built sooner."""
     functions, room, buffers = "", 0, 0
     for c in cases:
         text, used = runner(c.compiled)
@@ -179,8 +180,9 @@ def write(folder: Path, cases: list[Case]) -> None:
     (folder / "main.c").write_text(MAIN % view)
     (folder / "model.c").write_text(includes(names, "model.c"))
     (folder / "weights.c").write_text(includes(names, "weights.c"))
-    makefile = folder / "Makefile"
-    makefile.write_text(makefile.read_text().replace("-O3", "-O1"))
+    if not board.cpu.isa:
+        makefile = folder / "Makefile"
+        makefile.write_text(makefile.read_text().replace("-O3", "-O0"))
 
 
 def includes(names: list[str], file: str) -> str:
@@ -205,9 +207,7 @@ def runner(compiled: Compiled) -> tuple[str, int]:
         f"    status = status ? status : tte_port_read({place('input', i)}, {v.type.bytes}) != {v.type.bytes};\n"
         for i, v in enumerate(given)
     )
-    written = "".join(
-        f"    tte_port_write({place('output', i)}, {v.type.bytes});\n" for i, v in enumerate(returned)
-    )
+    written = "".join(f"    tte_port_write({place('output', i)}, {v.type.bytes});\n" for i, v in enumerate(returned))
     passed = [cast(v, "input", i) for i, v in enumerate(given)] + [cast(v, "output", i) for i, v in enumerate(returned)]
     view = {"name": name, "fence": FENCE, "bytes": max(compiled.plan.arena, 1), "read": read, "write": written}
     return RUN % (view | {"passed": "".join(passed) if function.caller else ""}), used
