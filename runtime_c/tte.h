@@ -40,15 +40,29 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_STEP static __attribute__((noinline)) void
 #endif
 
+/** A sum kept in bytes of any alignment. */
+TTE_INLINE int32_t tte_load_s32(const int8_t *p)
+{
+    int32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/** Keep a sum. */
+TTE_INLINE void tte_store_s32(int8_t *p, int32_t v)
+{
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
 /** Rows k of a filter, first <= k < last, that lie inside the input. */
 typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each; rows outside the returned span are left alone.
+ * x has h rows of `bytes` each, of which the last `ring` are there; rows outside the returned span are left alone.
  */
-TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_t h, int32_t bytes, int32_t size,
-                             int32_t stride, int32_t pad, int32_t dilation)
+TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int32_t r, int32_t h, int32_t bytes,
+                             int32_t size, int32_t stride, int32_t pad, int32_t dilation)
 {
     const int32_t top = r * stride - pad;
     tte_span span = {0, size};
@@ -59,7 +73,7 @@ TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_
         span.last--;
     }
     for (int32_t k = span.first; k < span.last; k++) {
-        rows[k] = (const char *)x + (ptrdiff_t)(top + k * dilation) * bytes;
+        rows[k] = (const char *)x + (ptrdiff_t)((top + k * dilation) % ring) * bytes;
     }
     return span;
 }

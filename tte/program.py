@@ -45,10 +45,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Cascade:
+    """Neighbouring calls, first <= i < stop, that run row by row.
+
+    `order` names, by their place in the cascade, the calls whose next row is made, one after the other. `rings` are
+    values of which only the last rows are kept, and how many; row r lies at r modulo that.
+    """
+
+    first: int
+    stop: int
+    order: tuple[int, ...]
+    rings: dict[Value, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """What a graph became. `ins` and `outs` are storage values, as in Call; with `caller` the caller's buffers.
 
-    `bound` is a number of bytes below which no order of the calls can go; `order` proves it.
+    `cascades` are ranges of `calls`, in order and apart. `bound` is a number of bytes below which no places can go;
+    without cascades no order of the calls can either (`order` proves it).
     """
 
     name: str
@@ -58,6 +73,7 @@ class Function:
     updates: tuple[tuple[Value, Value], ...]
     caller: bool = False
     bound: int = 0
+    cascades: tuple[Cascade, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

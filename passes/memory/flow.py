@@ -119,7 +119,7 @@ def flow(function: Function) -> Flow:
         lasting=tuple(made(c, False) for c in function.calls),
         scratch=tuple(padded(c.scratch.type.bytes) if c.scratch else 0 for c in function.calls),
         reuse=tuple(
-            tuple((index[x], index[y]) for x, y in _inplace(c) if x in index and y in index) for c in function.calls
+            tuple((index[x], index[y]) for x, y in inplace(c) if x in index and y in index) for c in function.calls
         ),
         before=tuple(_before(function, maker, readers)),
     )
@@ -137,13 +137,18 @@ def _before(function: Function, maker: dict[Value, int], readers: dict[Value, in
         yield mask
 
 
-def _inplace(call: Call) -> Iterator[tuple[Value, Value]]:
+def inplace(call: Call) -> Iterator[tuple[Value, Value]]:
     """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
     for o, y in enumerate(call.outs):
         for x in dict.fromkeys(call.ins):
             positions = (i for i, v in zip(call.at, call.ins, strict=True) if v == x)
             if x.type.bytes == y.type.bytes and all((i, o) in call.kernel.inplace for i in positions):
                 yield x, y
+
+
+def span(f: Flow, x: int) -> tuple[int, int]:
+    """When a value lives: from the call that makes it, -1 if it is given, to the last that reads it."""
+    return f.maker[x], f.calls if x in f.kept else max([f.maker[x], *bits(f.readers[x])])
 
 
 def saved(sizes: tuple[int, ...], pairs: Pairs) -> int:

@@ -36,6 +36,18 @@ class AveragePool(Op):
 
     kernels = (
         Kernel("tte_average_pool_s8", "average_pool.h", (S8,), (S8,), form="window", per_mac=4.0),
+        Kernel(
+            "tte_average_pool_rows_s8",
+            "average_pool.h",
+            (S8,),
+            (S8,),
+            params="tte_average_pool_s8",
+            form="accumulate",
+            when=lambda ins, outs, params: outs[0].shape[1] == 1 and params["kh"] == ins[0].shape[1],
+            needs="a window as high as x",
+            scratch=lambda ins, outs, params: 4 * outs[0].size,
+            per_mac=5.0,
+        ),
         Kernel("tte_average_pool_f32", "average_pool.h", (F32,), (F32,), form="window", per_mac=4.0),
     )
 
@@ -78,7 +90,7 @@ class AveragePool(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, the divisor where it is fixed (else 0), and the clamp; in s8 also scales and zero points."""
         (x,), (y,) = ins, outs
-        sizes: Params = {"w": x.shape[2], "c": x.shape[3], "kw": self.size[1], "ow": y.shape[2]}
+        sizes: Params = {"w": x.shape[2], "c": x.shape[3], "kh": self.size[0], "kw": self.size[1], "ow": y.shape[2]}
         sizes |= {"stride": self.stride[1], "left": self.pads[1], "count": math.prod(self.size) * self.padded}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
