@@ -30,12 +30,12 @@ tools:
 	@$(PYTHON) .ci/packages.py
 
 $(VENV)/demo: pyproject.toml
-	$(PYTHON) .ci/venv.py $(VENV)
-	$(BIN)/python -m pip install -q -e .
+	$(PYTHON) .ci/make_venv.py $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/test: $(VENV)/demo
-	$(BIN)/python -m pip install -q -e '.[test]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
 	@touch $@
 
 clean:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tte.target import boards, load_board  # noqa: E402 - needs no installed package
+from tte.target import boards, load_board
 
 
 def main() -> None:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.driver import Compiled, compile_model
+from tte.driver import Compiled, Options, compile_model
 from tte.emulate import build, run_elf
 from tte.ir import Builder, Module
 from tte.op import Example, Op
+from tte.ops.add import Add
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.target import Board, load_board
@@ -62,6 +63,7 @@ def layer(op: Op, x: TensorType, w: TensorType) -> Example:
 def layers() -> dict[str, Example]:
     """The layers of anchors.toml."""
     flat = TensorType((3072,), DType.S8, X)
+    added = Example.random(Add(out=Y), flat, flat)
     full = TensorType((1, 640), DType.S8, X), TensorType((128, 640), DType.S8, Quant((0.004,)))
     return {
         "conv3x3 s2 128x128x3 -> 16": conv(128, 3, 16, 3, 2, (0, 0, 1, 1)),
@@ -76,6 +78,7 @@ def layers() -> dict[str, Example]:
         "depthwise 5x5 4x4x384": conv(4, 0, 384, 5, 1, (2, 2, 2, 2)),
         "conv3x3 32x32x16 -> 16": conv(32, 16, 16, 3, 1, SAME),
         "fully connected 640 -> 128": layer(Linear(out=Y, rounding=Rounding.SINGLE), *full),
+        "add 3072": added,
     }
 
 
@@ -90,7 +93,7 @@ def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
         ]
         graphs.append(b.finish(*b.emit(e.op, *values, name=f"out{n}")))
         states = b.states
-    return compile_model(Module("layers", tuple(states), tuple(graphs)), board)
+    return compile_model(Module("layers", tuple(states), tuple(graphs)), board, Options(memory="fast"))
 
 
 def measure(board: Board, folder: Path) -> list[Row]:

@@ -9,9 +9,9 @@ from tte.target import BOARDS
 TEMPLATES = BOARDS.parent / "codegen" / "templates"
 
 
-def environment(autoescape: bool = False, **shared: object) -> Environment:
-    """Templates in codegen/templates, where a name without a value is an error; `shared` is known to all of them."""
-    found = Environment(
+def environment(autoescape: bool = False) -> Environment:
+    """Templates in codegen/templates, where a name without a value is an error."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -19,5 +19,3 @@ def environment(autoescape: bool = False, **shared: object) -> Environment:
         keep_trailing_newline=True,
         autoescape=autoescape,
     )
-    found.globals |= shared
-    return found

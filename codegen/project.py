@@ -10,7 +10,7 @@ from functools import partial
 from tte.codegen import cfmt
 from tte.codegen.jinja import environment
 from tte.codegen.page import REPORT, page
-from tte.codegen.steps import arguments, steps, weights
+from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.program import Call, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
@@ -18,7 +18,7 @@ from tte.target import BOARDS, Board, board_files, board_sources, link_flags, me
 from tte.types import Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
-ENV = environment(c=cfmt)
+ENV = environment()
 
 
 def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -28,10 +28,18 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     """
     constants, step_of = weights(program), steps(program)
     headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
-    view = {"name": program.name, "program": program, "plan": plan, "board": board, "headers": headers}
+    view: dict[str, object] = {
+        "c": cfmt,
+        "name": program.name,
+        "program": program,
+        "plan": plan,
+        "board": board,
+        "headers": headers,
+    }
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
-    view |= {"passed": partial(_passed, plan, constants.symbols)}
+    view |= {"passed": partial(_passed, plan, constants.symbols), "told": partial(_told, step_of)}
+    view |= {"assigned": _assigned, "moved": _moved}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
@@ -54,7 +62,26 @@ def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
     return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
 
 
-def _passed(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> list[str]:
+def _told(step_of: Mapping[Call, Step], step: Step) -> str:
+    """What a step computes, and for which layers."""
+    calls = [call for call, used in step_of.items() if used is step]
+    (x, *_), (y, *_) = calls[0].node.types[0] or calls[0].node.types[1], calls[0].node.types[1]
+    shapes = f"{x.dtype}{list(x.shape)} to {y.dtype}{list(y.shape)}"
+    names = ", ".join(c.node.outs[0].name for c in calls)
+    return f"{step.call.node.op.label()}, {shapes}, {calls[0].node.op.macs(*calls[0].node.types):,} MACs: {names}"
+
+
+def _assigned(step: Step) -> list[str]:
+    """The fields of a step's parameters."""
+    return [f".{key} = {value}" for key, value in step.scalars]
+
+
+def _moved(step: Step) -> list[str]:
+    """What a step over rows passes after the rows of input 0: the result at its row, the rest as it is."""
+    return [f"{n} + r * {step.row_size}" if n == "y" else n for _, n in step.pointers[1:]]
+
+
+def _passed(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> list[list[str]]:
     """The arguments of every call."""
     return [arguments(call, _slots(plan, function), symbols) for call in function.calls]
 

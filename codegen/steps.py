@@ -99,10 +99,11 @@ def weights(program: Program) -> Weights:
     return Weights(arrays, symbols)
 
 
-def arguments(call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Call, str], str]) -> str:
+def arguments(call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Call, str], str]) -> list[str]:
     """What a call passes to its step: places in the arena, the caller's pointers, and arrays in flash."""
     places = dict(zip(call.at, call.ins, strict=True))
-    op, passed = call.node.op, []
+    op = call.node.op
+    passed: list[str] = []
 
     def place(v: Value, c: str) -> str:
         return f"({c} *)(base + {slots[v].offset})" if v in slots else v.name
@@ -115,4 +116,4 @@ def arguments(call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Ca
     operands = {op.operand(i) for i in range(len(call.node.ins))}
     passed += [symbols[call, k] for k in call.consts if k not in operands]
     passed += [place(v, v.type.dtype.c) for v in (*call.outs, *([call.scratch] if call.scratch else []))]
-    return ", ".join(passed)
+    return passed

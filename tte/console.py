@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,7 +21,7 @@ USER, OURS, INTERRUPTED = 2, 1, 130  # exit codes
 
 
 @contextmanager
-def progress(what: str) -> Iterator[None]:
+def progress(what: str) -> Generator[None]:
     """Tell what takes long: a spinner on a terminal, else a line after two seconds and one every half minute."""
     if ERR.is_terminal:
         with ERR.status(what):

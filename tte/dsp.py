@@ -28,7 +28,7 @@ def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     padded = np.zeros((len(w) + len(w) % 2, w[0].size + 1), np.int8)
     padded[: len(w), :-1] = w.reshape(len(w), -1)
     words = padded[:, places].reshape(len(padded) // 2, 2, -1, 2).transpose(0, 2, 3, 1)
-    return {"w": np.ascontiguousarray(words), "q": records(consts, b)}
+    return {"w": np.ascontiguousarray(words).reshape(len(words), -1).view(np.int32), "q": records(consts, b)}
 
 
 def nines(consts: Consts, ins: Types, outs: Types) -> Consts:

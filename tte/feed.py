@@ -103,7 +103,8 @@ def _layout(value: Value) -> tuple[int, int, int, bool]:
             return h, w, c, True
         case (1, h, w):
             return h, w, 1, False
-    raise TteError("--input", f"{_described(value)} does not take an image", "give a .npy file")
+        case _:
+            raise TteError("--input", f"{_described(value)} does not take an image", "give a .npy file")
 
 
 def _meaning(image: Array, t: TensorType, pixels: Pixels) -> Array:

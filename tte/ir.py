@@ -97,8 +97,10 @@ class Module:
 # Words of C, and names that generated functions use themselves.
 _WORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-arena base bool i inline k main p r rows step true false NULL"""
+arena base bool i inline k main p r rows span step true false NULL
+int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t size_t ptrdiff_t uintptr_t"""
 RESERVED = frozenset(_WORDS.split())
+LONGEST = 32  # characters of a model's own name that C code uses; longer ones are shown as `source` only
 
 
 class Builder:
@@ -113,19 +115,19 @@ class Builder:
         self._taken |= {v.name for n in self.nodes for v in n.outs}
 
     def input(self, name: str, type: TensorType) -> Value:
-        """Add an argument of the graph; `name` may be any text, see `identifier`."""
-        self.ins.append(Value(self._fresh(identifier(name)), type, name))
+        """Add an argument of the graph; `name` may be any text."""
+        self.ins.append(Value(self._fresh(name, "input"), type, name))
         return self.ins[-1]
 
     def constant(self, name: str, type: TensorType, value: Array) -> Value:
         """Add a state in flash; the caller puts `states` into the module."""
-        self.states.append(State(Value(self._fresh(identifier(name)), type, name), value))
+        self.states.append(State(Value(self._fresh(name, "constant"), type, name), value))
         return self.states[-1].value
 
     def emit(self, op: Op, /, *ins: Value, name: str = "", source: str = "") -> Values:
         """Append a node; its results are called `name` (any text), or after the op. `source` is the model's name."""
         types = op.results(*(v.type for v in ins))
-        outs = tuple(Value(self._fresh(identifier(name or op.label())), t, name) for t in types)
+        outs = tuple(Value(self._fresh(name, op.label()), t, name) for t in types)
         self.nodes.append(Node(op, ins, outs, source))
         return outs
 
@@ -133,16 +135,18 @@ class Builder:
         """The graph that returns `outs`."""
         return Graph(self.name, tuple(self.ins), outs, tuple(self.nodes), tuple(updates))
 
-    def _fresh(self, name: str) -> str:
-        tries = (f"{name}{i or ''}" for i in range(len(self._taken) + 1))
+    def _fresh(self, name: str, kind: str) -> str:
+        """A name in C that is free: `name` itself where that is short enough to read, else what kind of thing it is."""
+        base = identifier(name if 0 < len(name) <= LONGEST else kind)
+        tries = (f"{base}{i or ''}" for i in range(len(self._taken) + 1))
         self._taken.add(unique := next(t for t in tries if t not in self._taken))
         return unique
 
 
 def identifier(name: str) -> str:
-    """`name` as a C identifier: other characters become underscores, and it starts with a letter."""
+    """`name` as a C identifier: other characters become underscores, and it starts with a letter, not as ours do."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    return text if text[:1].isalpha() else f"v{text}"
+    return text if text[:1].isalpha() and not text.startswith(("tte_", "step_")) else f"v{text}"
 
 
 def verify(module: Module) -> None:

@@ -29,8 +29,12 @@ class Elementwise:
 
     def litert(self, d: Array, x: Quant, y: Quant) -> Array:
         """Results without zero point and clamp for d = q - zero, s64, under TFLITE; by default a table of floats."""
-        real = self.real(d.astype(np.float32) * np.float32(x.scale[0]))
+        real = self.rounded(d.astype(np.float32) * np.float32(x.scale[0]))
         return fixed.round_away(real * (np.float32(1) / np.float32(y.scale[0])))
+
+    def rounded(self, x: Array) -> Array:
+        """As `real`, with functions that are right to the last bit of f32, as a C library's nearly are."""
+        raise NotImplementedError
 
     def bounds(self, y: Quant) -> tuple[int, int]:
         """The least and the greatest result in s8."""

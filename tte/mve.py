@@ -1,45 +1,74 @@
-"""Constants as the Helium kernels want them (runtime_c/simd/mve.h). Floor 2."""
+"""Constants as the Helium kernels want them (runtime_c/simd/mve.h). Floor 2.
+
+Output channels go in blocks of eight, the last one smaller: first those with even numbers, then those with odd ones.
+Weights are followed by bytes that are read, as vectors are whole, but that no result depends on.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from tte import fixed
+from tte.errors import Unsupported
 from tte.op import Consts, Types
 from tte.types import Array
 
-LANES, GROUP = 16, 4  # bytes of a vector; output channels that share one vector of x
+LANES, BLOCK, SUMS = 16, 8, 4  # bytes of a vector, channels of a block, sums of a vector
+SLACK = np.zeros(LANES - 1, np.int8)
 
 
-def by_four(consts: Consts, ins: Types, outs: Types) -> Consts:
-    """Weights [n, ...] in groups of four channels, sixteen bytes of each in turn; what is left over keeps its size.
-
-    Fifteen bytes follow, since vectors are read whole.
-    Biases, multipliers and negated shifts lie together, s32[groups, 3, 4].
-    """
+def dots(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights [n, ...] for dot products: of each half block, sixteen bytes of every channel in turn, then the rest."""
     w, b = folded(consts, ins, outs)
     w = w.reshape(len(w), -1)
-    blocks = [
-        w[j : j + GROUP, i : i + LANES].ravel() for j in range(0, len(w), GROUP) for i in range(0, w.shape[1], LANES)
-    ]
-    return {"w": np.concatenate([*blocks, np.zeros(LANES - 1, np.int8)]), "q": quads(b, consts["q"])}
+    parts = [w[half, i : i + LANES].ravel() for half in halves(len(w)) for i in range(0, w.shape[1], LANES)]
+    return {"w": np.concatenate([*parts, SLACK]), "q": finishers(b, consts["q"])}
 
 
-def quads(b: Array, q: Array) -> Array:
-    """What finishes four channels: s32[groups, 3, 4]; absent channels have zeros, dead ones a shift of 1."""
-    shifts = np.where(q[0] == 0, 1, q[1])
-    rows = np.stack([b, q[0], -shifts]).astype(np.int32)
-    groups = -(-len(b) // GROUP)
-    padded = np.zeros((3, groups * GROUP), np.int32)
-    padded[:, : len(b)] = rows
-    return np.ascontiguousarray(padded.reshape(3, groups, GROUP).transpose(1, 0, 2))
+def taps(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights [c, kh, kw, 1]: of each block [kh, kw, channels in their order].
+
+    Constants of a block: its biases, even and odd, then those for the border, where x's zero point is not folded in,
+    then multipliers and shifts: s32[8, 4].
+    """
+    w, b = folded(consts, ins, outs)
+    if (w == -128).any() or (np.abs(w.astype(np.int64)).sum((1, 2, 3)) >= 2**15).any():
+        raise Unsupported("w", "is -128 somewhere, or so large in sum that 16 bits do not hold it")
+    plain = wrapped(b + ins[0].scaling.zero * w.astype(np.int64).sum((1, 2, 3)))
+    flat = w[:, :, :, 0].transpose(1, 2, 0)
+    parts = [flat[:, :, j : j + BLOCK].ravel() for j in range(0, len(b), BLOCK)]
+    inside, border = finishers(b, consts["q"]), finishers(plain, consts["q"])
+    blocks = []
+    for i in range(0, len(inside), 2):
+        rows = np.zeros((2, 4, SUMS), np.int32)
+        rows[: len(inside[i : i + 2])] = np.concatenate([inside[i : i + 2, :1], border[i : i + 2]], axis=1)
+        blocks += [rows[:, 0], rows[:, 1], rows[0, 2:], rows[1, 2:]]
+    return {"w": np.concatenate([*parts, SLACK]), "q": np.concatenate(blocks)}
+
+
+def finishers(b: Array, q: Array) -> Array:
+    """Biases, multipliers and negated shifts, s32[half blocks, 3, 4]; a dead channel has a shift of 1."""
+    rows = np.stack([b, q[0], -np.where(q[0] == 0, 1, q[1])]).astype(np.int32)
+    parts = [rows[:, half] for half in halves(len(b))]
+    return np.stack([np.pad(part, ((0, 0), (0, SUMS - part.shape[1]))) for part in parts])
+
+
+def halves(n: int) -> Iterator[slice]:
+    """The channels of each half block; one of a single channel has no second half."""
+    for j in range(0, n, BLOCK):
+        end = min(j + BLOCK, n)
+        yield from (slice(i, end, 2) for i in (j, j + 1) if i < end)
 
 
 def folded(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
-    """Weights and biases such that sums of x * w + b, with x's zero point ignored, fit 32 bits (and may wrap before).
+    """Weights s8, and biases such that x's zero point may be ignored; sums may wrap on their way to 32 bits."""
+    x, scales = ins[0].scaling, ins[1].scaling
+    w, b = fixed.with_room(consts["w"], consts["b"], x, scales, outs[0].scaling)
+    return w.astype(np.int8), wrapped(b - x.zero * w.reshape(len(w), -1).sum(1))
 
-    A channel whose bias leaves no room, a dead one as a rule, is made constant where that changes no result.
-    """
-    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
-    b = b - ins[0].scaling.zero * w.reshape(len(w), -1).sum(1)
-    return w.astype(np.int8), (b & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+def wrapped(x: Array) -> Array:
+    """The lower 32 bits."""
+    return (x & 0xFFFFFFFF).astype(np.uint32).view(np.int32)

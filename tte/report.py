@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
@@ -10,6 +11,11 @@ from rich.table import Table
 from tte.elf import object_text, sizes
 from tte.record import Layer, Measured, Record
 from tte.target import Board
+
+NUMBERS = (
+    *("model", "board", "arena_bytes", "bound_bytes", "weights_bytes"),  # of a record
+    *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions"),  # of a measurement
+)
 
 
 def measure(
@@ -38,29 +44,20 @@ def deepest(folder: Path) -> int:
 
 def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, object]]) -> dict[str, object]:
     """One JSON object; null for what was not measured. See docs/json.md."""
-    m = measured
-    counts = m.layers if m else None
-    return {
-        "model": record.model,
-        "board": record.board,
-        "arena_bytes": record.arena_bytes,
-        "bound_bytes": record.bound_bytes,
-        "weights_bytes": record.weights_bytes,
-        "sram_bytes": m and m.sram_bytes,
-        "flash_bytes": m and m.flash_bytes,
-        "code_bytes": m and m.code_bytes,
-        "stack_bytes": m and m.stack_bytes,
-        "instructions": m and m.instructions,
-        "macs": sum(layer.macs for layer in record.infer.layers),
-        "layers": [_row(layer, counts[i] if counts else None) for i, layer in enumerate(record.infer.layers)],
-        "outputs": outputs,
-    }
+    counts = measured.layers if measured else None
+    known: tuple[object, ...] = (record, measured)
+    table: dict[str, object] = {n: next((getattr(k, n) for k in known if hasattr(k, n)), None) for n in NUMBERS}
+    table["macs"] = sum(layer.macs for layer in record.infer.layers)
+    table["layers"] = [_row(layer, counts[i] if counts else None) for i, layer in enumerate(record.infer.layers)]
+    return table | {"outputs": outputs}
 
 
 def _row(layer: Layer, instructions: int | None) -> dict[str, object]:
-    choices = [{"kernel": c.kernel, "modelled": c.modelled, "refused": c.refused} for c in layer.choices]
-    names = ("name", "op", "kernel", "macs", "modelled", "constant_bytes")
-    return {n: getattr(layer, n) for n in names} | {"instructions": instructions, "choices": choices}
+    row: dict[str, object] = {n: getattr(layer, n) for n in ("name", "op", "kernel", "macs")}
+    row["instructions"] = instructions
+    row |= {n: getattr(layer, n) for n in ("modelled", "constant_bytes")}
+    row["choices"] = [asdict(c) for c in layer.choices]
+    return row
 
 
 def summary(record: Record, board: Board, measured: Measured | None) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ def open_project(folder: Path, board: str | None = None) -> Session:
 
 
 @contextmanager
-def new_project(model: Path, board: Board, options: Options, out: Path) -> Iterator[Session]:
+def new_project(model: Path, board: Board, options: Options, out: Path) -> Generator[Session]:
     """Compile `model` to a new folder, which becomes `out` when the block ends well."""
     with fresh_project(out) as folder:
         with progress(f"reading {model.name}"):

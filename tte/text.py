@@ -154,7 +154,8 @@ class _Line:
                 return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
             case "name":
                 return _word(self, text, hint)
-        raise BadModel(self.where, "an attribute has no value")
+            case _:
+                raise BadModel(self.where, "an attribute has no value")
 
 
 def _constant(line: _Line, name: str) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ BUILT = frozenset({"build", "model.elf", "sanitized.elf"})  # what make leaves i
 
 
 @contextmanager
-def fresh_project(out: Path) -> Iterator[Path]:
+def fresh_project(out: Path) -> Generator[Path]:
     """A new folder that becomes `out` when the block ends well, in place of an older project of ours.
 
     A folder with anything else in it is refused: nothing of the user's is ever overwritten.

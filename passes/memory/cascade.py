@@ -96,18 +96,15 @@ class Segments:
     def cascade(self, i: int, j: int, before: int, chain: list[Access]) -> Segment | None:
         """Calls i to j row by row; None if no longer cascade from i can be of use."""
         f = self.flow
-        inner = {c.outs[0] for c in self.calls[i : j + 1]}
-        outs = [v for v in (c.outs[0] for c in self.calls[i : j + 1]) if v not in self.index or self.kept(v, j)]
-        read = dict.fromkeys(v for a in chain for v in a.ins if v in self.index and v not in inner)
-        dying = [v for v in read if self.life[self.index[v]][1] <= j]
-        if not outs:
-            outs = [self.calls[j].outs[0]]
-        pulled = pull(chain, outs, dying)
+        read = {v for a in chain for v in a.ins}
+        outs = [a.out for a in chain if a.out not in self.index or a.out not in read or self.last(a.out) > j]
+        pulled = pull(chain, outs)
         rings = sum(padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings)
         if before + rings > self.limit:
             return None
         whole = sum(f.sizes[self.index[v]] for v in outs if v in self.index)
-        saved = max((self.saved(x, y, d) for x, y, d in pulled.over if y in self.index), default=0)
+        over = [(x, y, d) for x, y, d in pulled.over if x in self.index and y in self.index and y in outs]
+        saved = max((self.saved(x, y, d) for x, y, d in over if self.last(x) <= j), default=0)
         ways, sums = [], 0
         for k, call in enumerate(self.calls[i : j + 1]):
             able = kernels(call)
@@ -120,9 +117,9 @@ class Segments:
             )
         return Segment(i, j + 1, before + whole + rings + sums - saved, tuple(ways), pulled)
 
-    def kept(self, v: Value, j: int) -> bool:
-        """True if it is read after call `j`."""
-        return self.life[self.index[v]][1] > j
+    def last(self, v: Value) -> int:
+        """The last call that reads it."""
+        return self.life[self.index[v]][1]
 
     def saved(self, x: Value, y: Value, distance: int) -> int:
         """Bytes that y takes over from x."""
@@ -170,7 +167,7 @@ def schedule(program: Program, memory: str) -> Plan:
         found = [s.best(budget) for s in functions]
         return sum(c for c, _ in found), tuple(tuple(cut) for _, cut in found)
 
-    most = max((s.limit + w[0] for f in functions for e in f.by_stop for s in e for w in s.ways[0]), default=0)
+    most = max((s.fixed + w[0] for f in functions for e in f.by_stop for s in e[:1] for w in s.ways[0]), default=0)
     fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
     low, high = 0, most
     while low < high:
@@ -180,11 +177,12 @@ def schedule(program: Program, memory: str) -> Plan:
     return Plan(best(budget)[1], budget)
 
 
-def cascade(program: Program, plan: Plan) -> Program:
-    """Mark the segments that run row by row in a program that has the plan's kernels."""
+def cascade(program: Program, ordered: Program, plan: Plan) -> Program:
+    """Mark what runs row by row in a program that has the plan's kernels, in the order that the plan was made for."""
 
-    def marked(function: Function, segments: tuple[Segment, ...]) -> Function:
-        found = [Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings) for s in segments if s.pulled]
-        return replace(function, cascades=tuple(found))
+    def marked(function: Function, like: Function, segments: tuple[Segment, ...]) -> Function:
+        found = {c.node.outs[0]: c for c in function.calls}
+        cascades = (Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings) for s in segments if s.pulled)
+        return replace(function, calls=tuple(found[c.node.outs[0]] for c in like.calls), cascades=tuple(cascades))
 
-    return replace(program, functions=tuple(map(marked, program.functions, plan.segments)))
+    return replace(program, functions=tuple(map(marked, program.functions, ordered.functions, plan.segments)))

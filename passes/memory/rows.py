@@ -100,7 +100,7 @@ class Pulled:
     over: tuple[tuple[Value, Value, int], ...]
 
 
-def pull(calls: Sequence[Access], outs: Sequence[Value], dying: Sequence[Value]) -> Pulled:
+def pull(calls: Sequence[Access], outs: Sequence[Value]) -> Pulled:
     """Make `outs` row by row, each row as late as it can be: a step first asks for the rows that it reads.
 
     Several results advance together, each in proportion to its rows.
@@ -125,31 +125,37 @@ def pull(calls: Sequence[Access], outs: Sequence[Value], dying: Sequence[Value])
     for _, k, s in wanted:
         while done[-k] <= s:
             step(-k)
-    return Pulled(tuple(order), *_kept(calls, order, set(outs), dying))
+    for k in range(len(calls)):
+        while done[k] < calls[k].steps:
+            step(k)
+    rows, over = replayed(calls, order)
+    return Pulled(tuple(order), {v: n for v, n in rows.items() if v not in outs}, over)
 
 
-def _kept(
-    calls: Sequence[Access], order: Sequence[int], outs: set[Value], dying: Sequence[Value]
+def replayed(
+    calls: Sequence[Access], order: Sequence[int]
 ) -> tuple[dict[Value, int], tuple[tuple[Value, Value, int], ...]]:
-    """Replay the order: how far behind the last row written does anybody still read?"""
+    """The rows of each result that must be kept while its readers here need them, and how it may lie over an input."""
     readers: dict[Value, list[int]] = {}
     for k, a in enumerate(calls):
         for v in dict.fromkeys(a.ins):
             readers.setdefault(v, []).append(k)
-    rings = {a.out: 1 for a in calls if a.out not in outs}
-    over = dict[tuple[Value, Value], int]()
+    made = {a.out: 1 for a in calls}
+    given = [v for v in readers if v not in made]
+    over: dict[tuple[Value, Value], int] = {}
     done = [0] * len(calls)
+
+    def needed(v: Value) -> int:
+        return min((calls[c].needs(v, done[c]) for c in readers.get(v, [])), default=NEVER)
+
     for k in order:
         a = calls[k]
         before, now = (a.written[done[k] - 1] if done[k] else 0), a.written[done[k]]
-        if now > before and a.out in rings:
-            needed = min((calls[c].needs(a.out, done[c]) for c in readers.get(a.out, [])), default=NEVER)
-            rings[a.out] = max(rings[a.out], now - needed)
-        elif now > before:
-            for x in dying:
-                needed = min(calls[c].needs(x, done[c]) for c in readers[x])
-                if needed < NEVER:
-                    apart = now * a.row - needed * (x.type.bytes // rows(x.type))
-                    over[x, a.out] = max(over.get((x, a.out), -x.type.bytes), apart)
+        if now > before:
+            made[a.out] = max(made[a.out], now - needed(a.out))
+            for x in given:
+                first = needed(x)
+                apart = now * a.row - first * (x.type.bytes // rows(x.type)) if first < NEVER else -x.type.bytes
+                over[x, a.out] = max(over.get((x, a.out), -x.type.bytes), apart)
         done[k] += 1
-    return rings, tuple((x, y, d) for (x, y), d in over.items())
+    return made, tuple((x, y, d) for (x, y), d in over.items())

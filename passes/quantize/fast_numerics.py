@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from tte.errors import BadModel
 from tte.ir import Module, Node
@@ -17,7 +18,7 @@ def fast_numerics(module: Module, board: Board) -> Module:
 
 def _lowered(node: Node) -> Node:
     """The node rounding once, unless it has no such form for its types."""
-    names: tuple[str, ...] = node.op.__slots__
+    names = cast("tuple[str, ...]", node.op.__slots__)
     given = {name: getattr(node.op, name) for name in names}
     if "rounding" not in given:
         return node

@@ -9,10 +9,18 @@ typedef struct {
     int32_t w, c, kh, kw, ow;  /* width and channels of x, window, width of y */
     int32_t stride, left;      /* along the row */
     int32_t count;             /* the divisor, or 0: as many elements as lie inside x */
+    int32_t lo, hi;
+} tte_average_pool_s8_params;
+
+typedef struct {
+    int32_t w, c, kh, kw, ow, stride, left, count;
     float scale_x, scale_y;
     int32_t zero_x, zero_y, lo, hi;
-    int32_t onnx;              /* the rounding: f32, ties to even; else integers, ties away from zero */
-} tte_average_pool_s8_params;
+    int32_t order;             /* of the sum: TTE_ROWS, TTE_COLUMNS or TTE_LANES */
+} tte_average_pool_onnx_s8_params;
+
+/** Row by row; the sums of columns; or four sums of every fourth element, then (0 + 2) + (1 + 3), then what is left. */
+enum { TTE_ROWS, TTE_COLUMNS, TTE_LANES };
 
 typedef struct {
     int32_t w, c, kh, kw, ow, stride, left, count;
@@ -25,16 +33,10 @@ TTE_INLINE tte_span tte_pool_columns(int32_t at, int32_t kw, int32_t w)
     return (tte_span){at < 0 ? -at : 0, at + kw > w ? w - at : kw};
 }
 
-/** The mean of `count` integers whose sum is `sum`, `inside` of them not padding. |sum| <= 2^31 / 128 elements. */
-TTE_INLINE int8_t tte_average(const tte_average_pool_s8_params *p, int32_t sum, int32_t inside, int32_t count)
+/** The mean of `count` integers whose sum is `sum`, ties away from zero. |sum| <= 2^31 / 128 elements. */
+TTE_INLINE int8_t tte_average(const tte_average_pool_s8_params *p, int32_t sum, int32_t count)
 {
-    int32_t y;
-    if (p->onnx) {
-        const float mean = (float)(sum - inside * p->zero_x) * p->scale_x / (float)count;
-        y = tte_round_even(mean / p->scale_y) + p->zero_y;
-    } else {
-        y = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-    }
+    const int32_t y = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
     return (int8_t)tte_clamp_s32(y, p->lo, p->hi);
 }
 
@@ -54,7 +56,59 @@ TTE_KERNEL tte_average_pool_s8(const tte_average_pool_s8_params *p, const void *
                     sum += from[k * p->c];
                 }
             }
-            y[ox * p->c + j] = tte_average(p, sum, inside, p->count ? p->count : inside);
+            y[ox * p->c + j] = tte_average(p, sum, p->count ? p->count : inside);
+        }
+    }
+}
+
+/** Column `column` of a row of the window, channel j, as a real. */
+TTE_INLINE float tte_pool_real(const tte_average_pool_onnx_s8_params *p, const void *const *x, int32_t row,
+                               int32_t column, int32_t j)
+{
+    return (float)(((const int8_t *)x[row])[column * p->c + j] - p->zero_x) * p->scale_x;
+}
+
+/** The sum of a window of channel j, rows `ky` and columns `kx` from `at` on, in p->order. */
+TTE_INLINE float tte_pool_sum(const tte_average_pool_onnx_s8_params *p, const void *const *x, tte_span ky, tte_span kx,
+                              int32_t at, int32_t j)
+{
+    const int32_t wide = kx.last - kx.first, high = ky.last - ky.first;
+    const int32_t blocks = p->order == TTE_LANES ? wide * high / 4 * 4 : 0;
+    float sum = 0.0f, lane[4] = {0.0f, 0.0f, 0.0f, 0.0f}, column = 0.0f;
+    for (int32_t i = 0; i < wide * high; i++) {
+        const int32_t row = ky.first + (p->order == TTE_COLUMNS ? i % high : i / wide);
+        const int32_t from = at + kx.first + (p->order == TTE_COLUMNS ? i / high : i % wide);
+        const float real = tte_pool_real(p, x, row, from, j);
+        if (p->order == TTE_COLUMNS) {
+            column += real;
+            if (i % high == high - 1) {
+                sum += column;
+                column = 0.0f;
+            }
+        } else if (i < blocks) {
+            lane[i % 4] += real;
+            if (i == blocks - 1) {
+                sum = (lane[0] + lane[2]) + (lane[1] + lane[3]);
+            }
+        } else {
+            sum += real;
+        }
+    }
+    return sum;
+}
+
+/** As tte_average_pool_s8, in f32 and with the rounding of ONNX Runtime. */
+TTE_KERNEL tte_average_pool_onnx_s8(const tte_average_pool_onnx_s8_params *p, const void *const *x, tte_span ky,
+                                    int8_t *restrict y)
+{
+    for (int32_t ox = 0; ox < p->ow; ox++) {
+        const int32_t at = ox * p->stride - p->left;
+        const tte_span kx = tte_pool_columns(at, p->kw, p->w);
+        const int32_t inside = (ky.last - ky.first) * (kx.last - kx.first);
+        for (int32_t j = 0; j < p->c; j++) {
+            const float mean = tte_pool_sum(p, x, ky, kx, at, j) / (float)(p->count ? p->count : inside);
+            const int32_t q = tte_round_even(mean / p->scale_y) + p->zero_y;
+            y[ox * p->c + j] = (int8_t)tte_clamp_s32(q, p->lo, p->hi);
         }
     }
 }
@@ -78,7 +132,7 @@ TTE_KERNEL tte_average_pool_rows_s8(const tte_average_pool_s8_params *p, const i
             if (r < p->kh - 1) {
                 tte_store_s32(sums, sum);
             } else {
-                *y = tte_average(p, sum, inside, p->count ? p->count : inside);
+                *y = tte_average(p, sum, p->count ? p->count : inside);
             }
         }
     }

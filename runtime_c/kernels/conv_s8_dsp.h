@@ -20,11 +20,11 @@ TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
 }
 
 /** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4 or 2. y[n,co]. */
-TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int8_t *w,
+TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int32_t *w,
                                const int32_t *q, int8_t *y, int32_t n, int32_t co)
 {
     const int32_t words = tte_dsp_words(o);
-    for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += 4 * pairs) {
+    for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += pairs) {
         const int32_t *const qb = q + words;
         const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, q[0], qb[0])
                                           : tte_dsp_product2(x, w, pairs, q[0], qb[0]);
@@ -118,7 +118,7 @@ TTE_INLINE void tte_dsp_load_pixels(int32_t *to, int32_t lanes, const int8_t *x,
  * As tte_conv_s8 for a filter of one pixel, stride 1, no padding: y[pixels,co] of x[pixels,c]. w and q as tte/dsp.py
  * lays them out. `patch` takes four pixels as s16 and 3 bytes more. y may lie on x if co <= c.
  */
-TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *x, const int8_t *restrict w,
+TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *x, const int32_t *restrict w,
                                 const int32_t *restrict q, int8_t *y, int8_t *restrict patch)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
@@ -184,7 +184,7 @@ TTE_INLINE void tte_dsp_load_inside(const tte_conv_s8_params *p, const void *con
  * As tte_conv_s8 for cg = c and dilation 1. w and q as tte/dsp.py lays them out. `patch` takes what lies under the
  * filter for four columns, as s16, and 3 bytes more.
  */
-TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int8_t *restrict w,
+TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);

@@ -7,26 +7,24 @@
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
-/** `n` <= 4 channels of one pixel: x[i] + at are `runs` runs of k bytes; w and q move on. */
-TTE_INLINE void tte_conv_mve_channels(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
-                                      int32_t k, const int8_t **w, const int32_t **q, int8_t *y, int32_t n)
+/** n <= 8 channels of one pixel: x[i] + at are `runs` runs of k bytes; w and q move on. */
+TTE_INLINE void tte_conv_mve_eight(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs, int32_t k,
+                                   const int8_t **w, const int32_t **q, int8_t *y, int32_t n)
 {
-    tte_mve_sums sums = {0, 0, 0, 0};
-    for (int32_t i = 0; i < runs; i++) {
-        *w = tte_mve_run_s8(&sums, (const int8_t *)x[i] + at, *w, k, n, i == 0);
-    }
-    tte_mve_store4(y, tte_mve_finish(tte_mve_lanes(sums), q, p->rounding, p->shift, p->zero_y, p->lo, p->hi), n);
+    const int32x4_t even = tte_mve_four_s8(x, at, runs, k, w, q, (n + 1) / 2, p->rounding, p->shift);
+    const int32x4_t odd = n > 1 ? tte_mve_four_s8(x, at, runs, k, w, q, n / 2, p->rounding, p->shift) : even;
+    tte_mve_store_s8(y, even, odd, p->zero_y, p->lo, p->hi, n);
 }
 
 /** All channels of one pixel. */
 TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs, int32_t k,
                                    const int8_t *w, const int32_t *q, int8_t *y)
 {
-    for (int32_t j = p->co / 4; j > 0; j--, y += 4) {
-        tte_conv_mve_channels(p, x, at, runs, k, &w, &q, y, 4);
+    for (int32_t j = p->co / 8; j > 0; j--, y += 8) {
+        tte_conv_mve_eight(p, x, at, runs, k, &w, &q, y, 8);
     }
-    if (p->co % 4) {
-        tte_conv_mve_channels(p, x, at, runs, k, &w, &q, y, p->co % 4);
+    if (p->co % 8) {
+        tte_conv_mve_eight(p, x, at, runs, k, &w, &q, y, p->co % 8);
     }
 }
 

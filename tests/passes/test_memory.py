@@ -21,7 +21,7 @@ from tte.passes.memory.flow import flow
 from tte.passes.memory.offsets import Buffer, arrange
 from tte.passes.memory.order import Search, order
 from tte.passes.memory.plan import plan_memory
-from tte.passes.memory.scratch import least_scratch
+from tte.passes.select import least_scratch
 from tte.program import Call, Function, Program
 from tte.target import load_board
 from tte.types import DType, TensorType

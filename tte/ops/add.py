@@ -39,6 +39,18 @@ class Add(Op):
     sign: ClassVar[int] = 1
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("tte_add_s8", "add.h", (S8, S8), (S8,), form="flat", inplace=EITHER, when=same, needs="one shape"),
+        Kernel(
+            "tte_add_s8_mve",
+            "add_mve.h",
+            (S8, S8),
+            (S8,),
+            isa="mve",
+            form="flat",
+            inplace=EITHER,
+            when=lambda ins, outs, params: same(ins, outs, params) and not params["onnx"],
+            needs="one shape, in fixed point",
+            per_out=5.0,
+        ),
         Kernel("tte_add_broadcast_s8", "add.h", (S8, S8), (S8,), per_out=40.0),
         Kernel("tte_add_f32", "add.h", (F32, F32), (F32,), form="flat", inplace=EITHER, when=same, needs="one shape"),
         Kernel("tte_add_broadcast_f32", "add.h", (F32, F32), (F32,), per_out=30.0),

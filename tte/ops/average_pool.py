@@ -10,10 +10,21 @@ import numpy as np
 from tte import fixed
 from tte.geometry import pooled, taps, well_formed
 from tte.op import Arrays, Example, Kernel, Op, Params, Types, Window
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.types import Array, DType, Quant, Rounding, TensorType
 
 F32, S8 = DType.F32, DType.S8
 NEG, POS = -math.inf, math.inf
+ROWS, COLUMNS, LANES = 0, 1, 2  # orders of a sum of floats, see average_pool.h
+
+
+def whole_columns(ins: Types, outs: Types, params: Params) -> bool:
+    """One row of results, each of which takes all rows."""
+    return "order" not in params and outs[0].shape[1] == 1 and params["kh"] == ins[0].shape[1]
+
+
+def sums(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of an s32 per result."""
+    return 4 * outs[0].size
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +32,8 @@ class AveragePool(Op):
     """y[1,oh,ow,c] = clamp(mean of the elements of x[1,h,w,c] under a window, low, high).
 
     Elements outside x do not count, unless `padded`: then they count as zero. In s8, by `rounding`: TFLITE (and SINGLE)
-    rounds the mean of the integers, ties away from zero, and keeps the scale of x; ONNX computes in f32 and quantises
-    to `out` (the scale of x where there is none).
+    rounds the mean of the integers, ties away from zero, and keeps the scale of x; ONNX adds reals in f32, in the order
+    of ONNX Runtime (which decides ties), and quantises to `out` (the scale of x where there is none).
     """
 
     size: tuple[int, int]
@@ -35,7 +46,16 @@ class AveragePool(Op):
     padded: bool = False
 
     kernels = (
-        Kernel("tte_average_pool_s8", "average_pool.h", (S8,), (S8,), form="window", per_mac=4.0),
+        Kernel(
+            "tte_average_pool_s8",
+            "average_pool.h",
+            (S8,),
+            (S8,),
+            form="window",
+            when=lambda ins, outs, params: "order" not in params,
+            needs="LiteRT's integers",
+            per_mac=4.0,
+        ),
         Kernel(
             "tte_average_pool_rows_s8",
             "average_pool.h",
@@ -43,10 +63,20 @@ class AveragePool(Op):
             (S8,),
             params="tte_average_pool_s8",
             form="accumulate",
-            when=lambda ins, outs, params: outs[0].shape[1] == 1 and params["kh"] == ins[0].shape[1],
-            needs="a window as high as x",
-            scratch=lambda ins, outs, params: 4 * outs[0].size,
+            when=whole_columns,
+            needs="LiteRT's integers, a window as high as x",
+            scratch=sums,
             per_mac=5.0,
+        ),
+        Kernel(
+            "tte_average_pool_onnx_s8",
+            "average_pool.h",
+            (S8,),
+            (S8,),
+            form="window",
+            when=lambda ins, outs, params: "order" in params,
+            needs="ONNX's floats",
+            per_mac=8.0,
         ),
         Kernel("tte_average_pool_f32", "average_pool.h", (F32,), (F32,), form="window", per_mac=4.0),
     )
@@ -69,23 +99,42 @@ class AveragePool(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact; floats are added in order of ky, kx."""
         (x,), (y,) = args, outs
-        real = ins[0].dtype is F32
-        wide = x if real else x.astype(np.int64)
-        total = sum(taps(wide, self.size, self.stride, self.pads, 0), np.zeros(y.shape, wide.dtype))
         ones = np.ones((1, *x.shape[1:3], 1), np.int64)
         inside = sum(taps(ones, self.size, self.stride, self.pads, 0), np.zeros((1, 1, 1, 1), np.int64))
         count = np.full_like(inside, math.prod(self.size)) if self.padded else inside
-        if real:
-            return (np.clip(total / count.astype(x.dtype), self.low, self.high).astype(x.dtype),)
         p = self.params(ins, outs)
-        if self.rounding is Rounding.ONNX:
-            mean = (
-                (total - inside * p["zero_x"]).astype(np.float32) * np.float32(p["scale_x"]) / count.astype(np.float32)
-            )
+        if ins[0].dtype is S8 and self.rounding is Rounding.ONNX:
+            d = (x.astype(np.int64) - p["zero_x"]).astype(np.float32) * np.float32(p["scale_x"])
+            mean = self._sum(d, int(p["order"])) / count.astype(np.float32)
             q = fixed.round_even(mean / np.float32(p["scale_y"])) + p["zero_y"]
-        else:
-            q = np.sign(total) * ((abs(total) + count // 2) // count)
+            return (np.clip(q, p["lo"], p["hi"]).astype(np.int8),)
+        wide = x if ins[0].dtype is F32 else x.astype(np.int64)
+        total = sum(taps(wide, self.size, self.stride, self.pads, 0), np.zeros(y.shape, wide.dtype))
+        if ins[0].dtype is F32:
+            return (np.clip(total / count.astype(x.dtype), self.low, self.high).astype(x.dtype),)
+        q = np.sign(total) * ((abs(total) + count // 2) // count)
         return (np.clip(q, p["lo"], p["hi"]).astype(np.int8),)
+
+    def _sum(self, d: Array, order: int) -> Array:
+        """The sum of every window, in the kernel's order; what lies outside adds nothing."""
+        if order == LANES:
+            flat = d.reshape(1, -1, d.shape[3])
+            blocks = flat.shape[1] // 4 * 4
+            lanes = np.zeros((4, d.shape[3]), np.float32)
+            for block in flat[0, :blocks].reshape(-1, 4, d.shape[3]):
+                lanes = lanes + block
+            parts = [(lanes[0] + lanes[2]) + (lanes[1] + lanes[3]), *flat[0, blocks:]]
+            return np.asarray(sum(parts[1:], parts[0])).reshape(1, 1, 1, -1)
+        found = list(taps(d, self.size, self.stride, self.pads, 0))
+        if order == COLUMNS:
+            found = [sum(found[k :: self.size[1]][1:], found[k]) for k in range(self.size[1])]
+        return np.asarray(sum(found[1:], found[0]))
+
+    def _order(self, x: TensorType) -> int:
+        """How ONNX Runtime's kernel adds: four lanes over a whole map, the sums of columns, or row by row."""
+        if self.size == x.shape[1:3] and self.pads == (0, 0, 0, 0):
+            return LANES
+        return COLUMNS if self.stride[1] <= 2 else ROWS
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, the divisor where it is fixed (else 0), and the clamp; in s8 also scales and zero points."""
@@ -95,9 +144,11 @@ class AveragePool(Op):
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
         a, b = x.scaling, y.scaling
+        clamp = fixed.clamp(self.low, self.high, b, self.rounding)
+        if self.rounding is not Rounding.ONNX:
+            return sizes | clamp
         scales: Params = {"scale_x": a.scale[0], "scale_y": b.scale[0], "zero_x": a.zero, "zero_y": b.zero}
-        onnx = int(self.rounding is Rounding.ONNX)
-        return sizes | scales | fixed.clamp(self.low, self.high, b, self.rounding) | {"onnx": onnx}
+        return sizes | scales | clamp | {"order": self._order(x)}
 
     def window(self, ins: Types, outs: Types) -> Window:
         """The rows that are pooled."""
@@ -118,6 +169,8 @@ class AveragePool(Op):
             Example.random(cls((4, 3)), wide),
             Example.random(cls((2, 2), (2, 2), low=0.0, high=1.0), x),
             Example.random(cls((4, 3), out=y, rounding=onnx), wide),
+            Example.random(cls((6, 7), out=q, rounding=onnx), x),
+            Example.random(cls((3, 2), (2, 3), (1, 0, 0, 1), out=q, rounding=onnx), x),
             Example.random(cls((3, 2), (1, 2), (2, 1, 0, 0), 0.0, 2.0, y, onnx, True), x),
             Example.random(cls((3, 3), (2, 2), (0, 0, 1, 1), 0.0), f),
             Example.random(cls((2, 2), (1, 1), (1, 1, 0, 0), padded=True), f),

@@ -30,8 +30,9 @@ class LeakyRelu(Elementwise, Op):
 
     def litert(self, d: Array, x: Quant, y: Quant) -> Array:
         """By one Q31 multiplier for each half, rounded twice."""
-        ratio = x.scale[0] / y.scale[0]
-        up, down = (fixed.multiplier(abs(r)) for r in (ratio, ratio * self.alpha))
+        from_x, to_y = np.float32(x.scale[0]), np.float32(y.scale[0])
+        up = fixed.multiplier(float(from_x / to_y))
+        down = fixed.multiplier(float(from_x * np.float32(abs(self.alpha)) / to_y))
         return np.where(d >= 0, fixed.scaled(d, *up), np.sign(self.alpha) * fixed.scaled(d, *down)).astype(np.int64)
 
     def params(self, ins: Types, outs: Types) -> Params:

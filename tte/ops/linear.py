@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte import dsp, fixed, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import DType, Quant, Rounding, TensorType
 
@@ -31,6 +31,26 @@ class Linear(Op):
     operands = ("x", "w", "b")
     kernels = (
         Kernel("tte_linear_s8", "linear_s8.h", (S8, S8, S32), (S8,), per_mac=7.0),
+        Kernel(
+            "tte_linear_s8_dsp",
+            "linear_s8_dsp.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="dsp",
+            pack=dsp.by_pairs,
+            per_mac=1.5,
+            per_out=15.0,
+        ),
+        Kernel(
+            "tte_linear_s8_mve",
+            "linear_s8_mve.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="mve",
+            pack=mve.dots,
+            per_mac=0.15,
+            per_out=5.0,
+        ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
     )
@@ -70,12 +90,19 @@ class Linear(Op):
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
         if self.out is None:
-            scale = np.broadcast_to(np.asarray(w.scaling.scale, np.float32) * np.float32(x.scaling.scale[0]), w.shape[:1])
+            scale = np.broadcast_to(
+                np.asarray(w.scaling.scale, np.float32) * np.float32(x.scaling.scale[0]), w.shape[:1]
+            )
             return sizes | {"zero_x": x.scaling.zero, "low": self.low, "high": self.high, "scale": scale}
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y.scaling, w.shape[0])
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.scaling.zero}
         clamp = fixed.clamp(self.low, self.high, y.scaling, self.rounding)
-        return sizes | zeros | clamp | {"rounding": list(Rounding).index(self.rounding), "shift": fixed.least_shift(q), "q": q}
+        return (
+            sizes
+            | zeros
+            | clamp
+            | {"rounding": list(Rounding).index(self.rounding), "shift": fixed.least_shift(q), "q": q}
+        )
 
     def macs(self, ins: Types, outs: Types) -> int:
         """m * n * k."""

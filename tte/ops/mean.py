@@ -14,6 +14,16 @@ from tte.types import Array, DType, Quant, Rounding, TensorType
 F32, S8 = DType.F32, DType.S8
 
 
+def of_a_map(ins: Types, outs: Types, params: Params) -> bool:
+    """Over all rows and columns."""
+    return len(ins[0].shape) == 4 and params["inner"] == ins[0].shape[3] == outs[0].size
+
+
+def sums(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of an s32 per result."""
+    return 4 * outs[0].size
+
+
 @dataclass(frozen=True, slots=True)
 class Mean(Op):
     """y = mean of x along `axes`, which are neighbours; they stay as axes of one element if `keep`.
@@ -36,9 +46,9 @@ class Mean(Op):
             (S8,),
             params="tte_mean_s8",
             form="accumulate",
-            when=lambda ins, outs, params: len(ins[0].shape) == 4 and params["inner"] == ins[0].shape[3] == outs[0].size,
+            when=of_a_map,
             needs="the mean of a map",
-            scratch=lambda ins, outs, params: 4 * outs[0].size,
+            scratch=sums,
             per_mac=5.0,
         ),
         Kernel("tte_mean_f32", "mean.h", (F32,), (F32,), per_mac=4.0),
