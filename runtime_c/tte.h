@@ -40,6 +40,12 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_STEP static __attribute__((noinline)) void
 #endif
 
+/**
+ * Between rows: what a row wrote may be read by the next, and over what a row read the next may write, though kernels
+ * promise (`restrict`) that neither happens within a row.
+ */
+#define TTE_ROW_DONE() __asm__ volatile("" ::: "memory")
+
 /** A sum kept in bytes of any alignment. */
 TTE_INLINE int32_t tte_load_s32(const int8_t *p)
 {
@@ -59,7 +65,7 @@ typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each, of which the last `ring` are there; rows outside the returned span are left alone.
+ * x has h rows of `bytes` each, of which the last `ring` are there; outside the returned span rows[k] is null.
  */
 TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int32_t r, int32_t h, int32_t bytes,
                              int32_t size, int32_t stride, int32_t pad, int32_t dilation)
@@ -72,8 +78,9 @@ TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int
     while (span.last > span.first && top + (span.last - 1) * dilation >= h) {
         span.last--;
     }
-    for (int32_t k = span.first; k < span.last; k++) {
-        rows[k] = (const char *)x + (ptrdiff_t)((top + k * dilation) % ring) * bytes;
+    for (int32_t k = 0; k < size; k++) {
+        const int32_t row = (top + k * dilation) % ring;
+        rows[k] = k >= span.first && k < span.last ? (const char *)x + (ptrdiff_t)row * bytes : NULL;
     }
     return span;
 }
