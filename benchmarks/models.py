@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.driver import Options, compile_model
+from tte.driver import SIMPLIFY, Options, compile_model, run_passes
 from tte.emulate import build, infer
 from tte.frontend.onnx import import_onnx
 from tte.frontend.tflite import import_tflite
@@ -62,7 +62,7 @@ def draw(t: TensorType) -> Array:
 
 def measure(path: Path, board: Board, folder: Path) -> Row:
     """Compile, build and run one model, once."""
-    module = (import_tflite if path.suffix == ".tflite" else import_onnx)(path)
+    module = run_passes((import_tflite if path.suffix == ".tflite" else import_onnx)(path), board, SIMPLIFY)
     graph, states = module.graph("infer"), {s.value.name: s.init for s in module.states}
     sample = tuple(draw(v.type) for v in graph.ins)
     meant, _ = interpret(graph, {v.name: a for v, a in zip(graph.ins, sample, strict=True)}, states)

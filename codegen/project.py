@@ -12,6 +12,7 @@ from tte.codegen.jinja import environment
 from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
+from tte.errors import DoesNotFit
 from tte.program import Call, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
@@ -27,6 +28,10 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     `stored` are the files that hold the module.
     """
     constants, step_of = weights(program), steps(program)
+    weights_bytes = sum(a.nbytes for a in constants.arrays.values())
+    if board.flash is not None and weights_bytes > board.flash:
+        what = f"its weights take {weights_bytes} bytes of flash, {board.name} has {board.flash}"
+        raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
     headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
     view: dict[str, object] = {
         "c": cfmt,
@@ -48,7 +53,7 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
-    told = record(program, plan, board, sum(a.nbytes for a in constants.arrays.values()))
+    told = record(program, plan, board, weights_bytes)
     told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 

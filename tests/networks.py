@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from tte.driver import SIMPLIFY, run_passes
+from tte.driver import SIMPLIFY, run_passes
 from tte.frontend.onnx import import_onnx
 from tte.frontend.tflite import import_tflite
 from tte.interp import interpret
 from tte.ir import Module
 from tte.op import Arrays
+from tte.target import load_board
+from tte.target import load_board
 from tte.types import DType, TensorType
 
 
@@ -70,7 +74,8 @@ def litert(path: Path, given: list[Arrays]) -> list[Arrays]:
 
 
 def meaning(module: Module, given: list[Arrays]) -> list[Arrays]:
-    """What the graph means, in numpy; test_onnx.py holds that against ONNX Runtime."""
+    """What the graph means once it is integers, in numpy; test_onnx.py holds that against ONNX Runtime."""
+    module = run_passes(module, load_board("host"), SIMPLIFY)
     graph, states = module.graph("infer"), {s.value.name: s.init for s in module.states}
     found = []
     for sample in given:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from tte.errors import InternalError, TteError
+from tte.errors import InternalError, TteError, one_line
 
 OUT, ERR = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 PATIENCE = 2.0  # seconds without a word
@@ -53,18 +53,29 @@ def guarded(command: Callable[[], object]) -> int:
     """Run a command; a mistake of the user's is one line and 2, a fault of ours one line and 1."""
     try:
         code = command()
-    except TteError as error:
-        return _fail(str(error), OURS if isinstance(error, InternalError) else USER)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
-        return USER
-    except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", USER)
-    except Exception as error:
-        return _foreign(error)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        return _explained(error)
+    if code == INTERRUPTED:  # newer typer swallows Ctrl-C
         return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    """The line for what a command raised, and its exit code."""
+    match error:
+        case TteError():
+            return _fail(str(error), OURS if isinstance(error, InternalError) else USER)
+        case BrokenPipeError():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+            return USER
+        case OSError():
+            return _fail(f"{error.filename or 'system'}: {error.strerror or error}", USER)
+        case KeyboardInterrupt():
+            return _fail("interrupted", INTERRUPTED)
+        case Exception():
+            return _foreign(error)
+        case _:
+            raise error
 
 
 def _foreign(error: Exception) -> int:
@@ -82,5 +93,5 @@ def _foreign(error: Exception) -> int:
 
 def _fail(what: str, code: int) -> int:
     """One line, whatever names are in it."""
-    print("tte: " + " ".join(what.split()), file=sys.stderr)
+    print(f"tte: {one_line(what)}", file=sys.stderr)
     return code

@@ -22,6 +22,7 @@ from tte.passes.simplify.dce import dce
 from tte.passes.simplify.fold_constants import fold_constants
 from tte.passes.simplify.fuse_activation import fuse_activation
 from tte.passes.simplify.fuse_pad import fuse_pad
+from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
 from tte.program import MemoryPlan, Program
 from tte.replay import check_plan
@@ -35,6 +36,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_activation,
     fold_qdq,
     fold_constants,
+    mean_first,
     cancel_transposes,
     fuse_pad,
     dce,
@@ -84,7 +86,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     module = run_passes(module, board, passes, options.trace)
     program, plan = lower(module, board, options)
     check_plan(program, plan)
-    check_fit(program, plan, board, _advice(options))
+    check_fit(program, plan, board)
     return Compiled(module, program, plan, render(program, plan, board, files(module)))
 
 
@@ -99,12 +101,6 @@ def lower(module: Module, board: Board, options: Options) -> tuple[Program, Memo
     plan = schedule(ordered, options.memory)
     program = cascade(select(module, board, caller, plan.prefer(ordered)), ordered, plan)
     return program, plan_memory(program)
-
-
-def _advice(options: Options) -> str:
-    """What else may make a model fit."""
-    tried = {"--io quantized": "quantized" in options.io, "--memory smallest": options.memory == "smallest"}
-    return "try " + " or ".join([*(way for way, done in tried.items() if not done), "a board with more sram"])
 
 
 def run_passes(module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None) -> Module:

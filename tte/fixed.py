@@ -14,12 +14,12 @@ F32 = np.float32
 
 def multiplier(real: float) -> tuple[int, int]:
     """Return (m, shift) with real = m * 2**-31 * 2**-shift to 31 bits; 0 <= m < 2**31, -30 <= shift <= 31."""
+    if not real <= 2**30 - 1:
+        raise Unsupported("requantize", f"the ratio of scales {real:g} is 2**30 or more", "check the scales")
     fraction, exponent = math.frexp(real)
     m, shift = math.floor(fraction * 2**31 + 0.5), -exponent
     if m == 2**31:
         m, shift = m // 2, shift - 1
-    if shift < -30:
-        raise Unsupported("requantize", f"the ratio of scales {real:g} is 2**30 or more", "check the scales")
     return (0, 0) if shift > 31 or m == 0 else (m, shift)
 
 

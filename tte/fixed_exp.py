@@ -1,6 +1,6 @@
-"""Exponential and reciprocal in fixed point, as LiteRT's reference softmax has them (gemmlowp's algorithms). Floor 2.
+"""Exponential and reciprocal in fixed point, as LiteRT's reference softmax has them (gemmlowp's algorithms).
 
-`F0` are s32 with 31 fractional bits, `F2` with 29; products are rounded to the nearest, ties upward.
+`F0` are s32 with 31 fractional bits, `F2` with 29; products are rounded to the nearest, ties upward. Floor 2.
 """
 
 from __future__ import annotations

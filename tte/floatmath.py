@@ -1,7 +1,7 @@
-"""Functions of floats by + - * / alone, bit for bit runtime_c/tte_math.h. Floor 1.
+"""Functions of floats by + - * / alone, bit for bit runtime_c/tte_math.h.
 
 Every operation is one in float32, in the order written here; with float64 arguments the polynomials keep their accuracy
-of float32, but differences are smooth.
+of float32, but differences are smooth. Floor 1.
 """
 
 from __future__ import annotations

@@ -13,18 +13,32 @@ import numpy as np
 from tte import fixed
 from tte.errors import Unsupported
 from tte.op import Consts, Types
-from tte.types import Array
+from tte.types import Array, Quant
 
 LANES, BLOCK, SUMS = 16, 8, 4  # bytes of a vector, channels of a block, sums of a vector
 SLACK = np.zeros(LANES - 1, np.int8)
 
 
 def dots(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights [n, ...] as `products` lays them out, and `finishers`."""
+    w, b = folded(consts, ins, outs[0].scaling)
+    return {"w": products(w), "q": finishers(b, consts["q"])}
+
+
+def reals(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """As `dots`, for results in f32: of each half block biases and the bits of scales, s32[2, 4]."""
+    w, b = folded(consts, ins, Quant((1.0,)))
+    if (w != consts["w"]).any():
+        raise Unsupported("bias", "leaves no room in 32 bits for the sum")
+    scales = consts["scale"].view(np.int32)
+    return {"w": products(w), "q": np.ascontiguousarray(finishers(b, np.stack([scales, scales]))[:, :2])}
+
+
+def products(w: Array) -> Array:
     """Weights [n, ...] for dot products: of each half block, sixteen bytes of every channel in turn, then the rest."""
-    w, b = folded(consts, ins, outs)
     w = w.reshape(len(w), -1)
     parts = [w[half, i : i + LANES].ravel() for half in halves(len(w)) for i in range(0, w.shape[1], LANES)]
-    return {"w": np.concatenate([*parts, SLACK]), "q": finishers(b, consts["q"])}
+    return np.concatenate([*parts, SLACK])
 
 
 def taps(consts: Consts, ins: Types, outs: Types) -> Consts:
@@ -33,7 +47,7 @@ def taps(consts: Consts, ins: Types, outs: Types) -> Consts:
     Constants of a block: its biases, even and odd, then those for the border, where x's zero point is not folded in,
     then multipliers and shifts: s32[8, 4].
     """
-    w, b = folded(consts, ins, outs)
+    w, b = folded(consts, ins, outs[0].scaling)
     if (w == -128).any() or (np.abs(w.astype(np.int64)).sum((1, 2, 3)) >= 2**15).any():
         raise Unsupported("w", "is -128 somewhere, or so large in sum that 16 bits do not hold it")
     plain = wrapped(b + ins[0].scaling.zero * w.astype(np.int64).sum((1, 2, 3)))
@@ -62,10 +76,10 @@ def halves(n: int) -> Iterator[slice]:
         yield from (slice(i, end, 2) for i in (j, j + 1) if i < end)
 
 
-def folded(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
+def folded(consts: Consts, ins: Types, y: Quant) -> tuple[Array, Array]:
     """Weights s8, and biases such that x's zero point may be ignored; sums may wrap on their way to 32 bits."""
     x, scales = ins[0].scaling, ins[1].scaling
-    w, b = fixed.with_room(consts["w"], consts["b"], x, scales, outs[0].scaling)
+    w, b = fixed.with_room(consts["w"], consts["b"], x, scales, y)
     return w.astype(np.int8), wrapped(b - x.zero * w.reshape(len(w), -1).sum(1))
 
 

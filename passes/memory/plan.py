@@ -11,7 +11,7 @@ from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
 from tte.program import Call, Function, MemoryPlan, Program, Slot
 from tte.target import Board
-from tte.types import Value
+from tte.types import DType, Value
 
 
 def plan_memory(program: Program) -> MemoryPlan:
@@ -106,29 +106,31 @@ def _scratch(function: Function, life: _Lives) -> Iterator[tuple[int, list[Value
     yield from shared.items()
 
 
-def check_fit(program: Program, plan: MemoryPlan, board: Board, hint: str = "") -> None:
+def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
     """Refuse what the board's sram cannot hold beside the stack; name the call at the peak and what lives there."""
     room = None if board.sram is None else board.sram - board.cpu.stack
     if room is None or plan.arena <= room:
         return
-    what = f"needs {plan.arena} bytes of sram, {board.name} has {room} beside the stack; {_peak(program, plan)}"
-    raise DoesNotFit(program.name, what, hint)
-
-
-def _peak(program: Program, plan: MemoryPlan) -> str:
-    """The call with the most bytes alive, and the largest tensors there."""
     steps = ((f, i) for f in program.functions for i in range(-1, len(f.calls) + 1))
     function, step = max(steps, key=lambda at: sum(s.bytes for s in plan.alive(*at)))
-    largest = sorted(plan.alive(function, step), key=lambda s: -s.bytes)[:4]
-    tensors = ", ".join(f"{_named(s.value)} {s.bytes}" for s in largest)
-    where = _node(function.calls[step]) if 0 <= step < len(function.calls) else "its inputs and outputs"
-    return f"peak at {function.name}: {where}; largest there: {tensors}"
+    call = function.calls[step] if 0 <= step < len(function.calls) else None
+    living = sorted(plan.alive(function, step), key=lambda s: -s.bytes)
+    tensors = ", ".join(f"{s.value.source or s.value.name} {s.bytes}" for s in living[:4])
+    what = f"needs {plan.arena} bytes of sram, {board.name} has {room} beside the stack; peak at {function.name}: "
+    what += f"{_node(call) if call else 'its inputs and outputs'}; largest there: {tensors}"
+    raise DoesNotFit(program.name, what, _advice(function, call, {s.value for s in living}))
+
+
+def _advice(function: Function, call: Call | None, living: set[Value]) -> str:
+    """What else may make it fit, by what lives at the peak."""
+    ends = living & {*function.ins, *function.outs}
+    floats = any(v.type.dtype is DType.F32 for v in ends)
+    taken = call.scratch.type.bytes if call and call.scratch else 0
+    less = any(c.scratch < taken and not c.refused for c in call.candidates) if call else False
+    ways = ["--io quantized"] * floats + ["--memory smallest"] * less + ["a board with more sram"]
+    return "try " + " or ".join(ways)
 
 
 def _node(call: Call) -> str:
     source = f" ({call.node.source})" if call.node.source else ""
     return f"{call.node.outs[0].name} = {call.node.op.label()}{source}"
-
-
-def _named(value: Value) -> str:
-    return value.source or value.name

@@ -78,7 +78,7 @@ def concat(s: Scope) -> Array:
 def sliced(s: Scope) -> Array:
     """Slice."""
     x = s.constant(0, "x")
-    return x[slices(s, x.shape)]
+    return np.asarray(x[np.ix_(*slices(s, x.shape))])
 
 
 def unsqueeze(s: Scope) -> Array:

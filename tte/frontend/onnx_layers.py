@@ -6,6 +6,7 @@ import numpy as np
 
 from tte.frontend.onnx_scope import Handler, Scope, axes_of, elements
 from tte.frontend.onnx_tensor import Fixed, Live, Tensor
+from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
@@ -17,7 +18,7 @@ Pads = tuple[int, int, int, int]
 
 def conv(s: Scope) -> Tensor:
     """Conv of rank 4, or of rank 3 as one with a single row. w[co,ci/g,kh,kw] and b[co] are constants."""
-    x, w = s.live(0), weights(s, 1)
+    x, w = s.live(0), weights(s, s.fixed(1, "the weights"))
     s.require(
         x.rank in (3, 4) and len(w.shape) == x.rank, f"x {list(x.shape)} and w {list(w.shape)} must have rank 3 or 4"
     )
@@ -29,9 +30,8 @@ def conv(s: Scope) -> Tensor:
     return Live(s.emit(Conv(stride, pads, dilation), s.nhwc(x), weight, bias), x.rank, True)
 
 
-def weights(s: Scope, i: int) -> Fixed:
-    """Input `i`, a constant whose integers, if it has such, are symmetric about zero."""
-    found = s.fixed(i, "the weights")
+def weights(s: Scope, found: Fixed) -> Fixed:
+    """A constant whose integers, if it has such, must be symmetric about zero."""
     zero = found.quant.zero if found.quant else 0
     if zero:
         raise s.fail(f"weights with zero point {zero} are not supported", "quantise weights symmetrically, to int8")
@@ -79,7 +79,7 @@ def gemm(s: Scope) -> Tensor:
     s.require(a.rank == 2 and len(b.shape) == 2, "A and B must be matrices")
     alpha, beta = s.call.number("alpha", 1.0), s.call.number("beta", 1.0)
     x = s.moved(s.plain(a), (1, 0)) if s.call.integer("transA", 0) else s.plain(a)
-    w = matrix(s, 1, s.call.integer("transB", 0) != 0, alpha)
+    w = matrix(s, b, s.call.integer("transB", 0) != 0, alpha)
     n = w.type.shape[0]
     if not s.has(2) or beta == 0.0:
         return Live(s.emit(Linear(), x, w, zeros(s, n)), 2)
@@ -88,42 +88,42 @@ def gemm(s: Scope) -> Tensor:
         if beta != 1.0 or c.array.size != n:
             c = Fixed(np.broadcast_to(c.real.reshape(-1) * np.float32(beta), (n,)))
         return Live(s.emit(Linear(), x, w, s.held(Fixed(c.array.reshape(n), c.quant), s.call.ins[2])), 2)
-    if isinstance(c, Live) and c.shape == (n,) and beta == 1.0:
-        return Live(s.emit(Linear(), x, w, c.value), 2)
-    raise s.fail(f"C of shape {list(c.shape)} is not supported", f"supported: a constant of shape [{n}] or [1]")
+    if isinstance(c, Fixed):
+        c = Fixed(c.real * np.float32(beta))
+    elif beta != 1.0:
+        raise s.fail(f"beta {beta:g} is supported only where C is a constant")
+    product = s.emit(Linear(), x, w, zeros(s, n))
+    return Live(s.emit(Add(), product, s.arranged(c, 2, False, s.call.ins[2])), 2)
 
 
-def matrix(s: Scope, i: int, transposed: bool, factor: float = 1.0) -> Value:
-    """Input `i`, b[k,n], or b[n,k] where `transposed`, as [n,k], times `factor`."""
-    b = s.get(i)
+def matrix(s: Scope, b: Tensor, transposed: bool, factor: float = 1.0) -> Value:
+    """Input 1 as b[k,n], or b[n,k] where `transposed`, as [n,k], times `factor`."""
     if isinstance(b, Live):
         s.require(factor == 1.0, "alpha must be 1 where B is not a constant")
         return s.plain(b) if transposed else s.moved(s.plain(b), (1, 0))
-    b = weights(s, i)
+    b = weights(s, b)
     if factor != 1.0:
         b = Fixed(b.real * np.float32(factor))
     axis = b.quant.axis if b.quant else None
     if not transposed:
         quant = b.quant and type(b.quant)(b.quant.scale, b.quant.zero, None if axis is None else 1 - axis)
         b = Fixed(np.ascontiguousarray(b.array.T), quant)
-    return s.held(b, s.call.ins[i])
+    return s.held(b, s.call.ins[1])
 
 
 def matmul(s: Scope) -> Tensor:
-    """A[..., k] B[k, n]: a Linear over all rows of A. B may have more dimensions, all 1."""
+    """A[..., k] B[k, n]: a Linear over all rows of A. B may have more axes, all 1; vectors are a row and a column."""
     a, b = s.live(0), s.get(1)
     s.require(a.rank >= 1 and len(b.shape) >= 1, "A and B must not be scalars")
-    if elements(b.shape[:-2]) != 1 or len(b.shape) < 2:
+    k, n = (*b.shape, 1)[:2] if len(b.shape) == 1 else b.shape[-2:]
+    if elements(b.shape) != k * n:
         raise s.fail(f"B of shape {list(b.shape)} is not supported", "supported: one matrix [k, n]")
-    k, n = b.shape[-2:]
     s.require(a.shape[-1] == k, f"A {list(a.shape)} and B {list(b.shape)} do not fit")
-    if len(b.shape) > 2:
-        s.tensors[s.call.ins[1]] = (
-            Fixed(b.real.reshape(k, n)) if isinstance(b, Fixed) else Live(s.reshaped(s.plain(b), (k, n)), 2)
-        )
+    if len(b.shape) != 2:
+        b = Fixed(b.real.reshape(k, n)) if isinstance(b, Fixed) else Live(s.reshaped(s.plain(b), (k, n)), 2)
     rows = elements(a.shape[:-1])
-    y = s.emit(Linear(), s.reshaped(s.plain(a), (rows, k)), matrix(s, 1, False), zeros(s, n))
-    shape = (1,) * (len(b.shape) - a.rank) + a.shape[:-1] + (n,)
+    y = s.emit(Linear(), s.reshaped(s.plain(a), (rows, k)), matrix(s, b, False), zeros(s, n))
+    shape = (1,) * (len(b.shape) - a.rank) * (a.rank > 1) + a.shape[:-1] + (n,) * (len(s.get(1).shape) > 1)
     return Live(s.reshaped(y, shape), len(shape))
 
 
@@ -170,26 +170,26 @@ def global_pool(s: Scope, average: bool) -> Tensor:
 
 
 def reduce_mean(s: Scope) -> Tensor:
-    """Over the positions of rank 4 or 3, whatever their layout."""
+    """Over positions of a map in NHWC order; else over what is moved to the front, as the rows of a map."""
     x = s.live(0)
     axes = axes_of(s, 1, x.rank)
-    keep = s.call.integer("keepdims", 1) != 0
-    if x.rank == 4 and axes == (1, 2):  # the mean of an NHWC model's map
-        size = (x.shape[1], x.shape[2])
-        y = Live(s.emit(AveragePool(size), s.plain(x)), 4)
-    elif x.rank in (3, 4) and axes == tuple(range(2, x.rank)):
-        y = Live(
-            s.emit(AveragePool((x.shape[2], x.shape[3]) if x.rank == 4 else (1, x.shape[2])), s.nhwc(x)), x.rank, True
-        )
+    if not axes:
+        if s.call.integer("noop_with_empty_axes", 0):
+            return x
+        axes = tuple(range(x.rank))
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    if x.nhwc and axes == tuple(range(2, x.rank)):
+        _, h, w, _ = x.value.type.shape
+        y = Live(s.emit(AveragePool((h, w)), x.value), x.rank, True)
     else:
-        raise s.fail(
-            f"the mean over axes {axes} of {list(x.shape)} is not supported", "supported: over height and width"
-        )
-    if keep:
+        rest = tuple(i for i in range(x.rank) if i not in axes)
+        k, m = elements(tuple(x.shape[i] for i in axes)), elements(tuple(x.shape[i] for i in rest))
+        rows = s.reshaped(s.moved(s.plain(x), (*axes, *rest)), (1, k, 1, m))
+        y = Live(s.reshaped(s.emit(AveragePool((k, 1)), rows), shape), x.rank)
+    if s.call.integer("keepdims", 1):
         return y
-    assert axes is not None
-    shape = tuple(n for i, n in enumerate(y.shape) if i not in axes)
-    return Live(s.reshaped(y.value, shape), len(shape))
+    kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    return Live(s.reshaped(s.plain(y), kept), len(kept))
 
 
 HANDLERS: dict[str, Handler] = {

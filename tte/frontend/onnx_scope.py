@@ -186,20 +186,17 @@ def bounded(s: Scope, size: tuple[int, ...]) -> tuple[int, ...]:
     return size
 
 
-def slices(s: Scope, size: tuple[int, ...]) -> tuple[slice, ...]:
-    """What a Slice node takes of each axis, with start, stop and step inside it; steps are positive."""
+def slices(s: Scope, size: tuple[int, ...]) -> tuple[range, ...]:
+    """What a Slice node takes of each axis."""
     first, last, axes, steps = (_bounds(s, i, n) for i, n in ((1, "starts"), (2, "ends"), (3, "axes"), (4, "steps")))
     axes = axes if axes is not None else tuple(range(len(first or ())))
     steps = steps if steps is not None else (1,) * len(axes)
     s.require(first is not None and last is not None, "starts or ends are missing")
-    assert first is not None and last is not None
-    s.require(len(first) == len(last) == len(axes) == len(steps), "starts, ends, axes and steps differ in length")
-    found = [slice(0, n, 1) for n in size]
-    for a, begin, end, step in zip(axes, first, last, steps, strict=True):
+    found = [range(n) for n in size]
+    for a, begin, end, step in zip(axes, first or (), last or (), steps, strict=True):
+        s.require(step != 0, "a step is 0")
         axis = axis_of(s, a, len(size))
-        if step < 1:
-            raise s.fail(f"step {step} is not supported", "supported: positive steps")
-        found[axis] = slice(*slice(begin, end, step).indices(size[axis]))
+        found[axis] = range(*slice(begin, end, step).indices(size[axis]))
     return tuple(found)
 
 

@@ -136,10 +136,10 @@ def chosen(s: Scope, x: Live, axis: int, indices: tuple[int, ...]) -> Live:
 
 
 def sliced(s: Scope) -> Tensor:
-    """Any axes, with steps."""
+    """Any axes, with steps, backwards too."""
     x = s.live(0)
-    for axis, cut in enumerate(slices(s, x.shape)):
-        x = chosen(s, x, x.axis(axis), tuple(range(cut.start, cut.stop, cut.step)))
+    for axis, indices in enumerate(slices(s, x.shape)):
+        x = chosen(s, x, x.axis(axis), tuple(indices))
     return x
 
 
@@ -148,33 +148,41 @@ def resize(s: Scope) -> Tensor:
     x, mode = s.live(0), s.call.text("mode", "nearest")
     if mode != "nearest" or x.rank not in (3, 4):
         raise s.fail(f"mode {mode!r} of {list(x.shape)} is not supported", "supported: nearest, over height and width")
-    at = 1 if s.call.op == "Upsample" or s.opset < 11 else 2
-    scales = [1.0] * x.rank
-    size = list(x.shape)
-    axes = s.call.ints("axes") or tuple(range(x.rank))
-    if s.has(3) and at == 2 and s.get(3).shape != (0,):
-        for a, n in zip(axes, s.integers(3, "sizes"), strict=True):
-            size[axis_of(s, a, x.rank)] = n
-        scales = [n / old for n, old in zip(size, x.shape, strict=True)]
-        s.require(
-            s.call.text("keep_aspect_ratio_policy", "stretch") == "stretch", "keep_aspect_ratio_policy is not supported"
-        )
-    else:
-        given = np.asarray(
-            s.constant(at, "the scales") if s.has(at) else s.call.attributes.get("scales", ()), np.float32
-        )
-        s.require(
-            given.shape == (len(axes),) and bool((given > 0).all() and (given < 1024).all()), "its scales are malformed"
-        )
-        for a, f in zip(axes, given, strict=True):
-            scales[axis_of(s, a, x.rank)] = float(f)
-        size = [math.floor(n * f) for n, f in zip(x.shape, scales, strict=True)]
+    size, scales = new_size(s, x)
     s.require(min(size) > 0 and max(size) < 2**20, f"its result would be {size[:4]}")
     indices = [tuple(nearest(s, n, m, f)) for n, m, f in zip(x.shape, size, scales, strict=True)]
     if any(i != tuple(range(n)) for i, n in zip(indices[:2], x.shape, strict=False)):
         raise s.fail("resizing the batch or the channels is not supported")
     y = s.emit(ResizeNearest(indices[2] if x.rank == 4 else (0,), indices[-1]), s.nhwc(x))
     return Live(y, x.rank, True, x.unsigned)
+
+
+def new_size(s: Scope, x: Live) -> tuple[list[int], list[float]]:
+    """The sizes that a Resize gives, and by which factors."""
+    at = 1 if s.call.op == "Upsample" or s.opset < 11 else 2
+    axes = tuple(axis_of(s, a, x.rank) for a in s.call.ints("axes") or range(x.rank))
+    if s.has(3) and at == 2 and s.get(3).shape != (0,):
+        given = dict(zip(axes, s.integers(3, "sizes"), strict=True))
+        size = kept_aspect(s, x, [given.get(i, n) for i, n in enumerate(x.shape)], axes)
+        return size, [n / old for n, old in zip(size, x.shape, strict=True)]
+    found = s.constant(at, "the scales") if s.has(at) else s.call.attributes.get("scales", ())
+    factors = np.asarray(found, np.float32)
+    fine = factors.shape == (len(axes),) and bool((factors > 0).all() and (factors < 1024).all())
+    s.require(fine, "its scales are malformed")
+    by_axis = dict(zip(axes, map(float, factors), strict=True))
+    scales = [by_axis.get(i, 1.0) for i in range(x.rank)]
+    return [math.floor(n * f) for n, f in zip(x.shape, scales, strict=True)], scales
+
+
+def kept_aspect(s: Scope, x: Live, size: list[int], axes: tuple[int, ...]) -> list[int]:
+    """Sizes with one ratio for all axes, if the policy asks for that."""
+    policy = s.call.text("keep_aspect_ratio_policy", "stretch")
+    s.require(policy in ("stretch", "not_larger", "not_smaller"), f"keep_aspect_ratio_policy {policy!r} is unknown")
+    if policy == "stretch":
+        return size
+    ratios = [size[a] / x.shape[a] for a in axes]
+    ratio = min(ratios) if policy == "not_larger" else max(ratios)
+    return [math.floor(n * ratio + 0.5) if i in axes else n for i, n in enumerate(x.shape)]
 
 
 def nearest(s: Scope, n: int, size: int, scale: float) -> list[int]:

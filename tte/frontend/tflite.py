@@ -58,7 +58,7 @@ def import_tflite(source: Path | str | bytes, name: str = "") -> Module:
     try:
         return Scope(read(data), HANDLERS).module(name or Path(path).stem)
     except MALFORMED as error:
-        raise BadModel(path, "is not a valid TFLite model", type(error).__name__) from error
+        raise BadModel(path, "is not a valid TFLite model", "an offset, a length or a number in it is wrong") from error
     except TteError as error:
         raise type(error)(path, str(error)) from error
 
@@ -246,7 +246,10 @@ def _unary(m: Scope) -> Value:
         case "HARD_SWISH":
             return m.emit(HardSwish(q), m.x())
         case "LEAKY_RELU":
-            return m.emit(LeakyRelu(m.op.options(tflite.LeakyReluOptions).Alpha(), q), m.x())
+            alpha = m.op.options(tflite.LeakyReluOptions).Alpha()
+            if not abs(alpha) < 1e6:
+                raise BadModel(str(m.op), f"has alpha {alpha:g}")
+            return m.emit(LeakyRelu(alpha, q), m.x())
     low, high = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[m.op.name]
     return m.emit(Clamp(low, high, q), m.x())
 

@@ -1,8 +1,7 @@
-"""A TFLite file as tensors and operators, checked: what the importer builds on. Floor 3."""
+"""A TFLite file as tensors and operators, checked: what the importer builds on. Floor 2."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -13,7 +12,8 @@ from flatbuffers.table import Table
 from tte.errors import BadModel, Unsupported
 from tte.types import Array, DType, Quant, TensorType
 
-MOST_BYTES = 2**31
+MOST_BYTES = 2**28
+LEAST_SCALE = 1e-12  # so that products and ratios of scales are far from the limits of f32
 DTYPES = {
     tflite.TensorType.FLOAT32: DType.F32,
     tflite.TensorType.INT8: DType.S8,
@@ -101,7 +101,7 @@ def read(data: bytes) -> File:
 
 
 def _tensor(model: tflite.Model, t: tflite.Tensor, number: int) -> Tensor:
-    name = (t.Name() or b"").decode() or f"tensor {number}"
+    name = (t.Name() or b"").decode(errors="replace") or f"tensor {number}"
     stated = TYPES.get(t.Type(), f"type {t.Type()}")
     shape = tuple(t.Shape(i) for i in range(t.ShapeLength()))
     signature = [t.ShapeSignature(i) for i in range(t.ShapeSignatureLength())]
@@ -115,7 +115,7 @@ def _tensor(model: tflite.Model, t: tflite.Tensor, number: int) -> Tensor:
         return Tensor(name, None, stated, None, dynamic)
     kind = TensorType(shape, dtype, _quant(name, t, dtype, shape))
     if kind.bytes > MOST_BYTES:
-        raise BadModel(name, f"{kind} is larger than 2 GB")
+        raise BadModel(name, f"{kind} is larger than 256 MB")
     return Tensor(name, kind, stated, _data(model, t, name, kind), dynamic)
 
 
@@ -142,8 +142,9 @@ def _quant(name: str, t: tflite.Tensor, dtype: DType, shape: tuple[int, ...]) ->
     scale = tuple(q.Scale(i) for i in range(q.ScaleLength()))
     zeros = {q.ZeroPoint(i) for i in range(q.ZeroPointLength())} or {0}
     limits = np.iinfo(dtype.numpy)
-    if not all(0 < s < math.inf for s in scale):
-        raise BadModel(name, f"the scale {next(s for s in scale if not 0 < s < math.inf):g} is not a positive number")
+    for s in scale:
+        if not LEAST_SCALE < s < 1 / LEAST_SCALE:
+            raise BadModel(name, f"the scale {s:g} is not between {LEAST_SCALE:g} and {1 / LEAST_SCALE:g}")
     if len(zeros) != 1 or not limits.min <= min(zeros) <= limits.max:
         raise BadModel(name, f"the zero points {sorted(zeros)[:4]} are not one {dtype.label}")
     if len(scale) == 1:
@@ -161,7 +162,7 @@ def _operator(model: tflite.Model, o: tflite.Operator, number: int) -> Operator:
     value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     name = OPERATORS.get(value, f"operator {value}")
     if value == tflite.BuiltinOperator.CUSTOM:
-        name = f"CUSTOM {(code.CustomCode() or b'').decode()}"
+        name = "CUSTOM " + (code.CustomCode() or b"").decode(errors="replace")
     ins = tuple(o.Inputs(i) for i in range(o.InputsLength()))
     outs = tuple(o.Outputs(i) for i in range(o.OutputsLength()))
     return Operator(name, number, ins, outs, o.BuiltinOptions(), o.BuiltinOptionsType())

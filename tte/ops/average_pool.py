@@ -69,6 +69,18 @@ class AveragePool(Op):
             per_mac=5.0,
         ),
         Kernel(
+            "tte_average_pool_s8_mve",
+            "average_pool_mve.h",
+            (S8,),
+            (S8,),
+            isa="mve",
+            form="window",
+            when=lambda ins, outs, params: "order" not in params and bool(params["kh"] * params["kw"] <= 256),
+            needs="LiteRT's integers, over at most 256 elements",
+            per_mac=0.5,
+            per_out=4.0,
+        ),
+        Kernel(
             "tte_average_pool_onnx_s8",
             "average_pool.h",
             (S8,),

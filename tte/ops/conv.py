@@ -53,6 +53,11 @@ def threes(ins: Types, outs: Types, params: Params) -> bool:
     return depthwise(ins, outs, params) and square and int(params["padded"]) <= 1
 
 
+def gapless(ins: Types, outs: Types, params: Params) -> bool:
+    """Depthwise, and the columns under the filter are neighbours."""
+    return depthwise(ins, outs, params) and (params["dilation"] == 1 or ins[1].shape[2] == 1)
+
+
 def matmul(ins: Types, outs: Types, params: Params) -> bool:
     """Each pixel of the result from one pixel that lies in x."""
     return ins[1].shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
@@ -75,6 +80,17 @@ DSP = (
     _flat(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
     _flat(when=widening, needs="1x1 at stride 1, to more channels"),
     _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
+    _dsp(
+        "tte_depthwise_s8_dsp",
+        "depthwise_s8_dsp.h",
+        form="window",
+        when=gapless,
+        needs="one filter per channel, without gaps",
+        scratch=dsp.touched,
+        pack=dsp.by_phase,
+        per_mac=1.2,
+        per_out=20.0,
+    ),
     _dsp(
         "tte_depthwise3_s8_dsp",
         "depthwise_s8_dsp.h",
@@ -247,12 +263,13 @@ class Conv(Op):
         """Every form and rounding; ragged sizes, strides, dilation, dead channels with a bias at the limit."""
         y, onnx = Quant((0.4,), -7), Rounding.ONNX
 
-        def s8(op: Conv, x: tuple[int, ...], w: tuple[int, ...], seed: int = 0) -> Example:
+        def s8(op: Conv, x: tuple[int, ...], w: tuple[int, ...], seed: int = 0, weaker: int = 1) -> Example:
             scales = (*(0.004 * (i % 5 + 1) for i in range(w[0] - 1)), 4e-9)
             types = TensorType(x, S8, Quant((0.05,), 3)), TensorType(w, S8, Quant(scales, 0, 0)), TensorType(w[:1], S32)
             e = Example.random(op, *types, consts=(1, 2), below=4000, seed=seed)
             e.args[2][-1] = -(2**31) if op.rounding is onnx else 77
-            np.maximum(e.args[1], -127 if w[3] == 1 else -128, out=e.args[1])
+            np.maximum(e.args[1] // weaker, -127 if w[3] == 1 else -128, out=e.args[1])
+            e.args[2][:-1] //= weaker
             return e
 
         def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
@@ -274,6 +291,9 @@ class Conv(Op):
             s8(Conv((2, 2), (3, 3, 3, 3), out=y, rounding=onnx), (1, 9, 8, 16), (16, 7, 7, 1)),
             s8(Conv((2, 2), (1, 2, 2, 1), out=y), (1, 9, 8, 5), (5, 5, 4, 1)),
             s8(Conv(pads=same, out=y), (1, 4, 4, 3), (6, 3, 3, 1)),
+            s8(Conv(pads=same, out=y, rounding=Rounding.SINGLE), (1, 4, 5, 16), (17, 3, 3, 16)),
+            s8(Conv((2, 2), out=Quant((4e-4,), 5)), (1, 5, 3, 4), (9, 1, 1, 4), 0, 50),
+            s8(Conv(pads=same, out=Quant((2e-4,), 5), rounding=Rounding.SINGLE), (1, 4, 3, 9), (9, 3, 3, 1), 0, 60),
             f32(Conv((1, 1), same, low=0.0), (1, 5, 5, 3), (4, 3, 3, 3)),
             f32(Conv((2, 2), (0, 0, 1, 1), high=6.0), (1, 6, 6, 4), (4, 3, 3, 1)),
         )

@@ -51,6 +51,18 @@ class Linear(Op):
             per_mac=0.15,
             per_out=5.0,
         ),
+        Kernel(
+            "tte_linear_s8_f32_mve",
+            "linear_s8_mve.h",
+            (S8, S8, S32),
+            (F32,),
+            isa="mve",
+            when=lambda ins, outs, params: params["low"] == -math.inf and params["high"] == math.inf,
+            needs="no clamp",
+            pack=mve.reals,
+            per_mac=0.15,
+            per_out=5.0,
+        ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
     )

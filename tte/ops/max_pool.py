@@ -32,6 +32,9 @@ class MaxPool(Op):
 
     kernels = (
         Kernel("tte_max_pool_s8", "max_pool.h", (S8,), (S8,), form="window", per_mac=4.0),
+        Kernel(
+            "tte_max_pool_s8_mve", "max_pool_mve.h", (S8,), (S8,), isa="mve", form="window", per_mac=0.3, per_out=1.0
+        ),
         Kernel("tte_max_pool_f32", "max_pool.h", (F32,), (F32,), form="window", per_mac=4.0),
     )
 

@@ -37,6 +37,16 @@ class Softmax(Op):
             per_out=60.0,
         ),
         Kernel(
+            "tte_softmax_s8_mve",
+            "softmax_mve.h",
+            (S8,),
+            (S8,),
+            isa="mve",
+            when=lambda ins, outs, params: "scale_y" not in params,
+            needs="LiteRT's fixed point",
+            per_out=8.0,
+        ),
+        Kernel(
             "tte_softmax_onnx_s8",
             "softmax.h",
             (S8,),
