@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import flatbuffers
 import numpy as np
@@ -75,11 +75,39 @@ def build(tensors: Sequence[T], ops: Sequence[Op], ins: Sequence[int], outs: Seq
     return bytes(b.Output())
 
 
-def single(name: str, ins: Sequence[T], out: T, options: str = "", **fields: float) -> bytes:
-    """A model of one operator whose inputs without data are the model's."""
-    given = [i for i, t in enumerate(ins) if t.data is None]
-    op = Op(name, range(len(ins)), [len(ins)], options, fields)
-    return build([*ins, out], [op], given, [len(ins)])
+@dataclass(frozen=True)
+class Single:
+    """A model of one operator, whose inputs without data are the model's."""
+
+    name: str
+    ins: Sequence[T]
+    out: T
+    options: str
+    fields: dict[str, float]
+
+    def build(self) -> bytes:
+        given = [i for i, t in enumerate(self.ins) if t.data is None]
+        op = Op(self.name, range(len(self.ins)), [len(self.ins)], self.options, self.fields)
+        return build([*self.ins, self.out], [op], given, [len(self.ins)])
+
+    def in_floats(self) -> Single:
+        """The same with f32 instead of s8, and of s32 biases; constants keep what they stand for."""
+        return replace(self, ins=[_real(t) for t in self.ins], out=_real(self.out))
+
+
+def single(name: str, ins: Sequence[T], out: T, options: str = "", **fields: float) -> Single:
+    return Single(name, ins, out, options, fields)
+
+
+def _real(t: T) -> T:
+    scales = np.atleast_1d(np.asarray(t.scale, np.float32))
+    if not scales.size:
+        return t
+    data = t.data
+    if data is not None:
+        shape = [-1 if k == t.axis and scales.size > 1 else 1 for k in range(data.ndim)]
+        data = (data.astype(np.float32) - t.zero) * scales.reshape(shape)
+    return T(t.shape, "f4", data=None if data is None else data.astype(np.float32))
 
 
 def _table(b: flatbuffers.Builder, name: str, **fields: float) -> int:

@@ -59,7 +59,7 @@ def _exp_quarter(a: Array) -> Array:
     x2 = _mul(x, x)
     x3, x4 = _mul(x2, x), _mul(x2, x2)
     tail = divide_by_power(_mul(divide_by_power(x4, 2) + x3, third) + x2, 1)
-    return at + _mul(at, x + tail)
+    return at + _mul(x + tail, at)
 
 
 def _mul(a: Array, b: Array | int) -> Array:

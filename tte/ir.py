@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -90,8 +91,8 @@ class Module:
         return replace(self, graphs=tuple(rewrite(g) for g in self.graphs))
 
     def __str__(self) -> str:
-        lines = [f"module {self.name}", *map(str, self.states), *map(str, self.graphs), *(f"host {g}" for g in self.host)]
-        return "\n".join(lines) + "\n"
+        graphs = (*map(str, self.graphs), *(f"host {g}" for g in self.host))
+        return "\n".join((f"module {self.name}", *map(str, self.states), *graphs)) + "\n"
 
 
 # Words of C, and names that generated functions use themselves.
@@ -151,6 +152,11 @@ def identifier(name: str) -> str:
 
 def verify(module: Module) -> None:
     """Raise BadModel unless the module is well formed. Runs after every pass."""
+    values = [s.value for s in module.states]
+    for g in (*module.graphs, *module.host):
+        values += [*g.ins, *(v for n in g.nodes for v in n.outs)]
+    for v in values:
+        _require(_scaled(v.type), v, "it needs scales above 0, one or as many as its axis has elements")
     for state in module.states:
         _require(state.value.type.accepts(state.init), state, "its initial value has another shape or element type")
     states = {s.value: s for s in module.states}
@@ -162,6 +168,15 @@ def verify(module: Module) -> None:
         device = module.graph(name)
         meets = {"before": graph.outs == device.ins, "after": graph.ins == device.outs}
         _require(meets.get(side, False), graph.name, f"does not meet the inputs or outputs of {name}")
+
+
+def _scaled(t: TensorType) -> bool:
+    """True if there is no quantisation, or it makes sense for the shape."""
+    if t.quant is None:
+        return True
+    n, axis = len(t.quant.scale), t.quant.axis
+    matches = n == 1 if axis is None else 0 <= axis < len(t.shape) and n == t.shape[axis]
+    return matches and all(0 < s < math.inf for s in t.quant.scale)
 
 
 def _verify_graph(graph: Graph, states: dict[Value, State], made: set[Value]) -> None:

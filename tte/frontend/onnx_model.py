@@ -105,6 +105,13 @@ def shown(name: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def _text(name: str | bytes) -> str:
+    """A string of the file, which protobuf leaves as bytes where they are not UTF-8."""
+    if isinstance(name, bytes):
+        raise BadModel(repr(name[:40]), "is a name that is not UTF-8")
+    return name
+
+
 def parse(data: bytes, folder: Path | None, name: str) -> Model:
     """The model in `data`; tensors in other files are looked for in `folder`."""
     proto = ModelProto()
@@ -126,7 +133,7 @@ def parse(data: bytes, folder: Path | None, name: str) -> Model:
         tuple(_call(n, folder) for n in graph.node),
         constants,
         tuple(_port(v) for v in graph.input if v.name not in constants),
-        tuple(v.name for v in graph.output),
+        tuple(_text(v.name) for v in graph.output),
     )
 
 
@@ -159,7 +166,7 @@ def _port(value: ValueInfoProto) -> Port:
     shape = tuple(s for s in sizes if s is not None)
     if math.prod(shape) > MAX_ELEMENTS:
         raise Unsupported(where, f"has more than {MAX_ELEMENTS} elements")
-    return Port(value.name, NUMPY[tensor.elem_type], shape)
+    return Port(_text(value.name), NUMPY[tensor.elem_type], shape)
 
 
 def _call(node: NodeProto, folder: Path | None) -> Call:
@@ -169,7 +176,8 @@ def _call(node: NodeProto, folder: Path | None) -> Call:
         if value is not None:
             found[a.name] = value
     domain = "" if node.domain == "ai.onnx" else node.domain
-    return Call(node.op_type, domain, node.name, tuple(node.input), tuple(node.output), found)
+    ins, outs = (tuple(map(_text, names)) for names in (node.input, node.output))
+    return Call(_text(node.op_type), _text(domain), _text(node.name), ins, outs, found)
 
 
 def _attribute(a: AttributeProto, folder: Path | None) -> Attribute | None:

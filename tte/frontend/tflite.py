@@ -237,21 +237,22 @@ def _real(value: Array, kind: TensorType) -> Array:
 
 def _unary(m: Scope) -> Value:
     """Activations that are operators of their own."""
-    q = m.quant
+    x, q = m.x(), m.quant
     match m.op.name:
         case "LOGISTIC":
-            return m.emit(Sigmoid(q), m.x())
+            return m.emit(Sigmoid(q), x)
         case "TANH":
-            return m.emit(Tanh(q), m.x())
+            return m.emit(Tanh(q), x)
         case "HARD_SWISH":
-            return m.emit(HardSwish(q), m.x())
+            return m.emit(HardSwish(q), x)
         case "LEAKY_RELU":
             alpha = m.op.options(tflite.LeakyReluOptions).Alpha()
             if not abs(alpha) < 1e6:
                 raise BadModel(str(m.op), f"has alpha {alpha:g}")
-            return m.emit(LeakyRelu(alpha, q), m.x())
-    low, high = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[m.op.name]
-    return m.emit(Clamp(low, high, q), m.x())
+            return m.emit(LeakyRelu(alpha, q), x)
+        case name:
+            low, high = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}[name]
+            return m.emit(Clamp(low, high, q), x)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -16,6 +16,7 @@ MOST_BYTES = 2**28
 LEAST_SCALE = 1e-12  # so that products and ratios of scales are far from the limits of f32
 DTYPES = {
     tflite.TensorType.FLOAT32: DType.F32,
+    tflite.TensorType.FLOAT16: DType.F32,  # constants only, widened here
     tflite.TensorType.INT8: DType.S8,
     tflite.TensorType.UINT8: DType.U8,
     tflite.TensorType.INT16: DType.S16,
@@ -89,15 +90,22 @@ def read(data: bytes) -> File:
         raise Unsupported(
             "file", f"{model.SubgraphsLength()} subgraphs; tte compiles one", "control flow is not supported"
         )
-    graph = model.Subgraphs(0)
-    tensors = tuple(_tensor(model, graph.Tensors(i), i) for i in range(graph.TensorsLength()))
-    operators = tuple(_operator(model, graph.Operators(i), i) for i in range(graph.OperatorsLength()))
+    graph = _there(model.Subgraphs(0))
+    tensors = tuple(_tensor(model, _there(graph.Tensors(i)), i) for i in range(graph.TensorsLength()))
+    operators = tuple(_operator(model, _there(graph.Operators(i)), i) for i in range(graph.OperatorsLength()))
     ins = tuple(graph.Inputs(i) for i in range(graph.InputsLength()))
     outs = tuple(graph.Outputs(i) for i in range(graph.OutputsLength()))
     for i in (*ins, *outs, *(i for o in operators for i in (*o.ins, *o.outs) if i != -1)):
         if not 0 <= i < len(tensors):
             raise BadModel("file", f"names tensor {i} of {len(tensors)}")
     return File(tensors, operators, ins, outs)
+
+
+def _there(table: O | None) -> O:
+    """A table that the schema requires."""
+    if table is None:
+        raise BadModel("file", "leaves out a table")
+    return table
 
 
 def _tensor(model: tflite.Model, t: tflite.Tensor, number: int) -> Tensor:
@@ -116,22 +124,25 @@ def _tensor(model: tflite.Model, t: tflite.Tensor, number: int) -> Tensor:
     kind = TensorType(shape, dtype, _quant(name, t, dtype, shape))
     if kind.bytes > MOST_BYTES:
         raise BadModel(name, f"{kind} is larger than 256 MB")
-    return Tensor(name, kind, stated, _data(model, t, name, kind), dynamic)
+    data = _data(model, t, name, kind)
+    half = t.Type() == tflite.TensorType.FLOAT16
+    return Tensor(name, None if half and data is None else kind, stated, data, dynamic)
 
 
 def _data(model: tflite.Model, t: tflite.Tensor, name: str, kind: TensorType) -> Array | None:
     """The constant's value, None if it has none."""
     if not 0 <= t.Buffer() < model.BuffersLength():
         raise BadModel(name, f"names buffer {t.Buffer()} of {model.BuffersLength()}")
-    buffer = model.Buffers(t.Buffer())
+    buffer = _there(model.Buffers(t.Buffer()))
     if buffer.DataIsNone() or (buffer.DataLength() == 0 and kind.size):
         return None
-    if buffer.DataLength() != kind.bytes:
-        raise BadModel(name, f"{kind} has {kind.bytes} bytes, its buffer {buffer.DataLength()}")
-    value: Array = np.frombuffer(buffer.DataAsNumpy().tobytes(), kind.dtype.numpy).reshape(kind.shape)
+    stored = np.dtype(np.float16) if t.Type() == tflite.TensorType.FLOAT16 else kind.dtype.numpy
+    if buffer.DataLength() != kind.size * stored.itemsize:
+        raise BadModel(name, f"{kind} has {kind.size * stored.itemsize} bytes, its buffer {buffer.DataLength()}")
+    value: Array = np.asarray(buffer.DataAsNumpy()).view(stored).reshape(kind.shape)
     if kind.dtype is DType.F32 and not np.isfinite(value).all():
         raise BadModel(name, "holds infinity or NaN")
-    return value
+    return value.astype(kind.dtype.numpy)
 
 
 def _quant(name: str, t: tflite.Tensor, dtype: DType, shape: tuple[int, ...]) -> Quant | None:
@@ -158,7 +169,7 @@ def _quant(name: str, t: tflite.Tensor, dtype: DType, shape: tuple[int, ...]) ->
 def _operator(model: tflite.Model, o: tflite.Operator, number: int) -> Operator:
     if not 0 <= o.OpcodeIndex() < model.OperatorCodesLength():
         raise BadModel(f"operator {number}", f"names code {o.OpcodeIndex()} of {model.OperatorCodesLength()}")
-    code = model.OperatorCodes(o.OpcodeIndex())
+    code = _there(model.OperatorCodes(o.OpcodeIndex()))
     value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     name = OPERATORS.get(value, f"operator {value}")
     if value == tflite.BuiltinOperator.CUSTOM:

@@ -170,9 +170,8 @@ class Scope:
         """The weights of a layer with output channels first, and its bias, zeros where the file has none."""
         x, kind = self.x().type, self.type(self.index(1))
         if (x.dtype, kind.dtype) not in ((DType.F32, DType.F32), (DType.S8, DType.S8)):
-            raise Unsupported(
-                str(self.op), f"{x.dtype.label} by {kind.dtype.label} is not supported", "f32 by f32, s8 by s8"
-            )
+            what = f"{x.dtype.label} activations by {kind.dtype.label} weights are not supported"
+            raise Unsupported(f"{self.op} {self.out.name!r}", what, "convert to full int8, or to float")
         quant = kind.quant
         if quant and quant.axis is not None:
             if quant.axis != axis:
