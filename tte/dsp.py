@@ -39,6 +39,24 @@ def nines(consts: Consts, ins: Types, outs: Types) -> Consts:
     return {"w": flat[:, places].astype(np.int8), "q": records(consts, b - ins[0].scaling.zero * flat.sum(1))}
 
 
+def touched(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of a row of pairs per two rows of the filter, for any alignment."""
+    width = (outs[0].shape[2] - 1) * int(params["stride"]) + ins[1].shape[2]
+    return 4 * ((ins[1].shape[1] + 1) // 2) * width + 3
+
+
+def by_phase(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights as words {upper k, upper l, lower k, lower l} of two rows and the columns k, l used in turn."""
+    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    (c, kh, kw), stride = w.shape[:3], int(consts["stride"])
+    phases = [list(range(phase, kw, stride)) for phase in range(min(stride, kw))]
+    columns = [k for phase in phases for k in phase + [-1] * (len(phase) % 2)]
+    padded = np.zeros((c, kh + kh % 2, kw + 1), np.int8)
+    padded[:, :kh, :kw] = w[..., 0]
+    words = padded[:, :, columns].reshape(c, -1, 2, len(columns) // 2, 2).transpose(0, 1, 3, 2, 4)
+    return {"w": np.ascontiguousarray(words), "q": records(consts, b)}
+
+
 def order(runs: int, k: int) -> Array:
     """The value at each place of a patch; -1 stands for none. Bytes 0 and 2 of a word make a pair, and 1 and 3."""
     whole = k // 4 * 4

@@ -69,11 +69,14 @@ class _Folding:
             elif (moved := self.moved(node)) is not None:
                 self.append(Node(Dequantize(), (moved,), node.outs, node.source))
                 self.twins[node.outs[0]] = moved
-            elif isinstance(node.op, Linear) and (ints := self.integers(node)) and not self.quantizers[node.outs[0]]:
-                self.append(replace(node, ins=ints))
             else:
                 self.append(node)
-        return replace(self.old, nodes=tuple(self.builder.nodes))
+        return replace(self.old, nodes=tuple(map(self.dequantizing, self.builder.nodes)))
+
+    def dequantizing(self, node: Node) -> Node:
+        """A Linear of integers whose result stays float multiplies by the scale itself."""
+        ints = self.integers(node) if isinstance(node.op, Linear) and node.ins[0].type.dtype is DType.F32 else ()
+        return replace(node, ins=ints) if ints and _accepts(node.op, ints) else node
 
     def append(self, node: Node) -> None:
         """A node whose results keep their names."""

@@ -12,7 +12,7 @@ from tte.frontend.onnx_tensor import FROM_NHWC, Fixed, Live, Tensor
 from tte.ops.concat import Concat
 from tte.ops.pad import Pad
 from tte.ops.resize_nearest import ResizeNearest
-from tte.types import Array
+from tte.types import Array, Rounding
 
 
 def identity(s: Scope) -> Tensor:
@@ -117,7 +117,9 @@ def pad(s: Scope) -> Tensor:
         after[x.axis(axis_of(s, a, x.rank))] = given[len(axes) + i]
     if x.nhwc and x.rank == 3:
         before, after = [before[0], 0, *before[2:]], [after[0], 0, *after[2:]]
-    return replace(x, value=s.emit(Pad(tuple(before), tuple(after), float(value[0])), x.value))
+    q = x.value.type.quant
+    real = float(value[0]) if q is None else (float(value[0]) - 128 * x.unsigned - q.zero) * q.scale[0]
+    return replace(x, value=s.emit(Pad(tuple(before), tuple(after), real, Rounding.ONNX), x.value))
 
 
 def chosen(s: Scope, x: Live, axis: int, indices: tuple[int, ...]) -> Live:
