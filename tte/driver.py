@@ -97,7 +97,7 @@ def lower(module: Module, board: Board, options: Options) -> tuple[Program, Memo
     if options.prefer or options.memory == "fast":
         program = order(select(module, board, caller, options.prefer or cheapest))
         return program, plan_memory(program)
-    ordered = order(select(module, board, caller, least_scratch))
+    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
     plan = schedule(ordered, options.memory)
     program = cascade(select(module, board, caller, plan.prefer(ordered)), ordered, plan)
     return program, plan_memory(program)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tte.ir import Node
 from tte.op import Kernel
 from tte.passes.memory.flow import Flow, flow, inplace, padded, span
-from tte.passes.memory.rows import BY_ROWS, Access, Pulled, access, kernels, pull
+from tte.passes.memory.rows import BY_ROWS, Access, Pulled, access, kernels, pull, together
 from tte.program import Call, Candidate, Cascade, Function, Program
 from tte.types import Value
 
@@ -124,7 +124,7 @@ class Segments:
     def saved(self, x: Value, y: Value, distance: int) -> int:
         """Bytes that y takes over from x."""
         a, b = self.flow.sizes[self.index[x]], self.flow.sizes[self.index[y]]
-        return max(0, a + b - max(b, max(0, padded(distance)) + a))
+        return a + b - together(a, b, padded(distance))
 
     def best(self, budget: int) -> tuple[float, list[Segment]]:
         """The cheapest way to cut within `budget`, and its cost."""

@@ -58,7 +58,7 @@ def _puzzle(function: Function) -> _Puzzle:
     pairs = [
         Pair(x, y)
         for call, reuse in enumerate(f.reuse)
-        for x, y in reuse
+        for x, y, _ in reuse
         if life.alone(call) and slots[x][0].last == call
     ]
     index = {v: x for x, v in enumerate(f.values) if v not in rings}

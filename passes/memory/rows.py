@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -159,3 +159,15 @@ def replayed(
                 over[x, a.out] = max(over.get((x, a.out), -x.type.bytes), apart)
         done[k] += 1
     return made, tuple((x, y, d) for (x, y), d in over.items())
+
+
+def shared(call: Call) -> Iterator[tuple[Value, Value, int]]:
+    """How many bytes of an input the result can take over, (x, y, bytes), if the call is made row by row."""
+    a = access(call)
+    for x, y, distance in replayed([a], [0] * a.steps)[1] if a else ():
+        yield x, y, x.type.bytes + y.type.bytes - together(x.type.bytes, y.type.bytes, distance)
+
+
+def together(x: int, y: int, distance: int) -> int:
+    """Bytes that hold two values of these sizes, where x begins at least `distance` behind y; or both, apart."""
+    return min(x + y, max(y, max(0, distance) + x))
