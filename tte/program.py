@@ -46,13 +46,15 @@ class Cascade:
     """Neighbouring calls, first <= i < stop, that run row by row.
 
     `order` names, by their place in the cascade, the calls whose next row is made, one after the other. `rings` are
-    values of which only the last rows are kept, and how many; row r lies at r modulo that.
+    values of which only the last rows are kept, and how many; row r lies at r modulo that. A value that has a home lies
+    where that one does, and its rows are replaced by those.
     """
 
     first: int
     stop: int
     order: tuple[int, ...]
     rings: dict[Value, int]
+    homes: dict[Value, Value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

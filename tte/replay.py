@@ -143,20 +143,22 @@ class _Replay:
 
     def step(self, call: Call, rows: list[int], made: int | None, scratch: Value | None) -> None:
         """Read these rows of all operands, write a row of the result and the scratch; nothing read may be written."""
-        read: list[Array] = []
+        read: list[tuple[Value, Array]] = []
         for v in dict.fromkeys(v for v in call.ins if self.placed(v, call)):
             for r in rows:
                 seen = self.row(v, r)
                 self.require(
                     bool((seen == self.ids[v] + r).all()), call.node, f"row {r} of {v.name} was overwritten, or is not made"
                 )
-                read.append(seen)
+                read.append((v, seen))
         y = call.outs[0]
         written = [(y, made)] if made is not None and self.placed(y, call) else []
         for v, r in [*written, *([(scratch, 0)] if scratch else [])]:
             place = self.row(v, r)
-            clash = any(np.may_share_memory(place, seen) for seen in read)
-            self.require(not clash, call.node, f"{v.name} shares bytes with what this reads")
+            for x, seen in read:
+                same = v is y and place.ctypes.data == seen.ctypes.data and len(place) == len(seen)
+                allowed = not np.may_share_memory(place, seen) or (same and self.inplace(call, x, 0))
+                self.require(allowed, call.node, f"{v.name} shares bytes with {x.name}, which this reads")
             place[:] = self.ids[v] + r
         for v, r in written:
             self.require(bool((self.row(v, r) == self.ids[v] + r).all()), call.node, "two of its results share bytes")

@@ -99,7 +99,7 @@ class Segments:
         read = {v for a in chain for v in a.ins}
         outs = [a.out for a in chain if a.out not in self.index or a.out not in read or self.last(a.out) > j]
         pulled = pull(chain, outs)
-        rings = sum(padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings)
+        rings = sum(padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings and a.out not in pulled.homes)
         if before + rings > self.limit:
             return None
         whole = sum(f.sizes[self.index[v]] for v in outs if v in self.index)
@@ -182,7 +182,7 @@ def cascade(program: Program, ordered: Program, plan: Plan) -> Program:
 
     def marked(function: Function, like: Function, segments: tuple[Segment, ...]) -> Function:
         found = {c.node.outs[0]: c for c in function.calls}
-        cascades = (Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings) for s in segments if s.pulled)
+        cascades = (Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings, s.pulled.homes) for s in segments if s.pulled)
         return replace(function, calls=tuple(found[c.node.outs[0]] for c in like.calls), cascades=tuple(cascades))
 
     return replace(program, functions=tuple(map(marked, program.functions, ordered.functions, plan.segments)))

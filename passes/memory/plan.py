@@ -40,8 +40,11 @@ class _Puzzle:
 
     @property
     def buffers(self) -> list[Buffer]:
-        """Each as large as the largest slot in it."""
-        return [Buffer(max(padded(s.bytes) for s in slots), slots[0].first, slots[0].last) for slots in self.slots]
+        """Each as large as the largest slot in it, and alive as long as any."""
+        return [
+            Buffer(max(padded(s.bytes) for s in slots), min(s.first for s in slots), max(s.last for s in slots))
+            for slots in self.slots
+        ]
 
     @property
     def bound(self) -> int:
@@ -53,20 +56,25 @@ def _puzzle(function: Function) -> _Puzzle:
     """The values of a function and its scratch."""
     f, life = flow(function), _Lives(function)
     rings = {v: n for c in function.cascades for v, n in c.rings.items()}
-    slots = [(Slot(v, 0, *life.over(*span(f, x)), rings.get(v, 0)),) for x, v in enumerate(f.values)]
+    homes = {x: y for c in function.cascades for x, y in c.homes.items()}
+    groups: dict[Value, list[Slot]] = {v: [] for v in f.values if v not in homes}
+    for x, v in enumerate(f.values):
+        groups[homes.get(v, v)].append(Slot(v, 0, *life.over(*span(f, x)), rings.get(v, 0)))
     scratch = [tuple(Slot(v, 0, *life.over(i, i)) for v in values) for i, values in _scratch(function, life)]
+    index = {v: i for i, v in enumerate(groups)}
+    last = {s.value: s.last for slots in groups.values() for s in slots}
     pairs = [
-        Pair(x, y)
+        Pair(index[f.values[x]], index[f.values[y]])
         for call, reuse in enumerate(f.reuse)
         for x, y, _ in reuse
-        if life.alone(call) and slots[x][0].last == call
+        if life.alone(call) and last[f.values[x]] == call
     ]
-    index = {v: x for x, v in enumerate(f.values) if v not in rings}
     for c in function.cascades:
-        for x, y, distance in replayed([a for a in map(access, function.calls[c.first : c.stop]) if a], c.order)[1]:
-            if x in index and y in index and slots[index[x]][0].last == c.stop - 1:
+        chain = [a for a in map(access, function.calls[c.first : c.stop]) if a]
+        for x, y, distance in replayed(chain, c.order, c.homes)[1]:
+            if x in index and y in index and y not in rings and last[x] == c.stop - 1:
                 pairs.append(Pair(index[x], index[y], padded(distance)))
-    return _Puzzle((*slots, *scratch), tuple(pairs))
+    return _Puzzle((*map(tuple, groups.values()), *scratch), tuple(pairs))
 
 
 def _place(function: Function, puzzle: _Puzzle, home: dict[Value, int], base: int) -> Iterator[Slot]:

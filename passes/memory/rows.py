@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from types import MappingProxyType
+from typing import TypeAlias
 
 from tte.op import Kernel, Values
 from tte.program import Call
@@ -22,12 +25,16 @@ def rows(t: TensorType) -> int:
 
 @dataclass(frozen=True)
 class Access:
-    """What the steps of a call touch: by input, the rows first <= row < end of each step; rows written up to a step."""
+    """What the steps of a call touch: by input, the rows first <= row < end of each step; rows written up to a step.
+
+    `inplace` are the inputs whose rows the rows of the result may replace.
+    """
 
     ins: Values
     out: Value
     reads: tuple[tuple[tuple[int, int], ...], ...]
     written: tuple[int, ...]
+    inplace: Values = ()
 
     @property
     def steps(self) -> int:
@@ -80,7 +87,19 @@ def access(call: Call) -> Access | None:
         spans = tuple((k[0], k[-1] + 1) if k else (0, 0) for k in inside)
     else:
         return None
-    return Access(call.ins, call.outs[0], (spans,) * len(call.ins), tuple(range(1, oh + 1))) if oh else None
+    same = tuple(v for v in dict.fromkeys(call.ins) if all((v, call.outs[0]) in inplace(call, k) for k in found))
+    return Access(call.ins, call.outs[0], (spans,) * len(call.ins), tuple(range(1, oh + 1)), same) if oh else None
+
+
+def inplace(call: Call, kernel: Kernel) -> tuple[tuple[Value, Value], ...]:
+    """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
+    return tuple(
+        (x, y)
+        for o, y in enumerate(call.outs)
+        for x in dict.fromkeys(call.ins)
+        if x.type.bytes == y.type.bytes
+        and all((i, o) in kernel.inplace for i, v in zip(call.at, call.ins, strict=True) if v == x)
+    )
 
 
 def _maps(a: TensorType, b: TensorType) -> bool:
@@ -92,11 +111,13 @@ def _maps(a: TensorType, b: TensorType) -> bool:
 class Pulled:
     """Calls made row by row: whose step comes when, the rows that each inner value must keep, and (x, y, distance):
 
-    result y may lie over x, which dies here, if x begins at least `distance` bytes behind y.
+    result y may lie over x, which dies here, if x begins at least `distance` bytes behind y. Values that have a home
+    lie where that one does: its rows replace theirs.
     """
 
     order: tuple[int, ...]
     rings: dict[Value, int]
+    homes: dict[Value, Value]
     over: tuple[tuple[Value, Value, int], ...]
 
 
@@ -128,13 +149,30 @@ def pull(calls: Sequence[Access], outs: Sequence[Value]) -> Pulled:
     for k in range(len(calls)):
         while done[k] < calls[k].steps:
             step(k)
-    rows, over = replayed(calls, order)
-    return Pulled(tuple(order), {v: n for v, n in rows.items() if v not in outs}, over)
+    homes = _homes(calls, replayed(calls, order)[0], set(outs))
+    kept, over = replayed(calls, order, homes)
+    whole = {v: rows(v.type) for v in outs}
+    rings = {v: whole.get(homes.get(v, v), n) for v, n in kept.items() if v not in whole}
+    return Pulled(tuple(order), rings, homes, over)
+
+
+def _homes(calls: Sequence[Access], kept: dict[Value, int], outs: set[Value]) -> dict[Value, Value]:
+    """For each call the input that its result replaces: one that nobody else reads, with the fewest rows."""
+    readers = Counter(v for a in calls for v in set(a.ins))
+    homes: dict[Value, Value] = {}
+    for a in reversed(calls):
+        free = [v for v in a.inplace if v in kept and v not in outs and readers[v] == 1]
+        if free:
+            homes[min(free, key=lambda v: kept[v])] = homes.get(a.out, a.out)
+    return homes
+
+
+Over: TypeAlias = tuple[tuple[Value, Value, int], ...]
 
 
 def replayed(
-    calls: Sequence[Access], order: Sequence[int]
-) -> tuple[dict[Value, int], tuple[tuple[Value, Value, int], ...]]:
+    calls: Sequence[Access], order: Sequence[int], homes: Mapping[Value, Value] = MappingProxyType({})
+) -> tuple[dict[Value, int], Over]:
     """The rows of each result that must be kept while its readers here need them, and how it may lie over an input."""
     readers: dict[Value, list[int]] = {}
     for k, a in enumerate(calls):
@@ -142,6 +180,7 @@ def replayed(
             readers.setdefault(v, []).append(k)
     made = {a.out: 1 for a in calls}
     given = [v for v in readers if v not in made]
+    tenants = {v: [v, *(x for x, y in homes.items() if y == v)] for v in made}
     over: dict[tuple[Value, Value], int] = {}
     done = [0] * len(calls)
 
@@ -152,13 +191,14 @@ def replayed(
         a = calls[k]
         before, now = (a.written[done[k] - 1] if done[k] else 0), a.written[done[k]]
         if now > before:
-            made[a.out] = max(made[a.out], now - needed(a.out))
+            home = homes.get(a.out, a.out)
+            made[home] = max(made[home], now - min(map(needed, tenants[home])))
             for x in given:
                 first = needed(x)
                 apart = now * a.row - first * (x.type.bytes // rows(x.type)) if first < NEVER else -x.type.bytes
-                over[x, a.out] = max(over.get((x, a.out), -x.type.bytes), apart)
+                over[x, home] = max(over.get((x, home), -x.type.bytes), apart)
         done[k] += 1
-    return made, tuple((x, y, d) for (x, y), d in over.items())
+    return {v: made[homes.get(v, v)] for v in made}, tuple((x, y, d) for (x, y), d in over.items())
 
 
 def shared(call: Call) -> Iterator[tuple[Value, Value, int]]:
