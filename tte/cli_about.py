@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from tte.cli_options import Json
+from tte.cli_options import Json, Markdown
 from tte.console import OUT, progress, show_json
 from tte.driver import compile_model
 from tte.emulate import build, infer, missing_tools
@@ -25,33 +26,31 @@ FACTS = ("name", "summary", "flash", "sram", "packages")
 INSTALL = "apt-get install -y --no-install-recommends"
 
 
-def boards_(as_json: Json = False) -> None:
+def boards_(as_json: Json = False, markdown: Markdown = False) -> None:
     """List the boards."""
     found = [load_board(name) for name in boards()]
     if as_json:
         show_json({"boards": [{n: getattr(b, n) for n in FACTS} | {"isa": b.cpu.isa} for b in found]})
         return
-    table = _table("board", "extensions", "counts", "flash", "SRAM", "what it is")
+    rows = []
     for b in found:
-        sizes = (f"{size // 1024} KB" if size else "-" for size in (b.flash, b.sram))
-        table.add_row(b.name, " ".join(b.cpu.isa) or "-", b.cpu.counts or "-", *sizes, b.summary)
-    OUT.print(table)
+        sizes = [f"{size // 1024} KB" if size else "" for size in (b.flash, b.sram)]
+        rows.append([b.name, " ".join(b.cpu.isa), b.cpu.counts, *sizes, b.summary])
+    _show(["board", "extensions", "counts", "flash", "SRAM", "what it is"], rows, markdown)
 
 
-def ops(as_json: Json = False) -> None:
+def ops(as_json: Json = False, markdown: Markdown = False) -> None:
     """List the operators with their kernels."""
-    found = sorted(all_ops().items())
+    found = {name: (inspect.getdoc(op) or "", sorted({k.symbol for k in op.kernels})) for name, op in all_ops().items()}
     if as_json:
-        rows = [
-            {"name": n, "doc": inspect.getdoc(op), "kernels": sorted({k.symbol for k in op.kernels})} for n, op in found
-        ]
-        show_json({"ops": rows})
+        show_json({"ops": [{"name": name, "doc": doc, "kernels": kernels} for name, (doc, kernels) in found.items()]})
         return
-    table = _table("op", "kernels", "what it computes")
-    for name, op in found:
-        doc = (inspect.getdoc(op) or "").split("\n\n", maxsplit=1)[0].replace("\n", " ")
-        table.add_row(name, "\n".join(dict.fromkeys(k.symbol.removeprefix("tte_") for k in op.kernels)), doc)
-    OUT.print(table)
+    rows = []
+    for name, (doc, kernels) in found.items():
+        kinds = dict.fromkeys(k.removeprefix("tte_") for k in kernels)
+        rows.append([name, doc.split("\n\n", maxsplit=1)[0].replace("\n", " "), ", ".join(kinds)])
+    n = 2 if markdown else 3
+    _show(["op", "what it computes", "kernels"][:n], [row[:n] for row in rows], markdown)
 
 
 def doctor(as_json: Json = False) -> int:
@@ -67,10 +66,7 @@ def doctor(as_json: Json = False) -> int:
     if as_json:
         show_json({"boards": [{"name": b.name, "trouble": what} for b, what in rows], "install": command or None})
         return 0
-    table = _table("board", "")
-    for board, what in rows:
-        table.add_row(board.name, what or "works")
-    OUT.print(table)
+    _show(["board", ""], [[board.name, what or "works"] for board, what in rows], markdown=False)
     if command:
         OUT.print(f"\nTo have them all, on Debian: {command}", markup=False)
     return 0
@@ -93,8 +89,14 @@ def _trouble(board: Board) -> str:
     return "" if np.array_equal(found.outputs[0][0], ones + ones) else "gives wrong results"
 
 
-def _table(*columns: str) -> Table:
+def _show(columns: list[str], rows: list[list[str]], markdown: bool) -> None:
+    if markdown:
+        for row in (columns, ["---"] * len(columns), *rows):
+            print("| " + " | ".join(re.sub(r"([|*_<])", r"\\\1", cell) for cell in row) + " |")
+        return
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
-    return table
+    for row in rows:
+        table.add_row(*row)
+    OUT.print(table)

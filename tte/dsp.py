@@ -32,7 +32,7 @@ def patches1(ins: Types, outs: Types, params: Params) -> int:
 
 def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Weights [co, runs, ..] as words {a0, b0, a1, b1} of two channels, a and b, and two values; see `order`."""
-    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].quant)
     runs = w.shape[1] if w.ndim > 2 else 1
     places = order(runs, w[0].size // runs)
     padded = np.zeros((len(w) + len(w) % 2, w[0].size + 1), np.int8)
@@ -76,7 +76,12 @@ def order(runs: int, k: int) -> Array:
 
 
 def records(consts: Consts, b: Array) -> Array:
-    """Each channel's bias and what `tte_dsp_finish` needs: s32[n, words], with one more row if n is odd."""
+    """Each channel's bias and what `tte_dsp_finish` needs: s32[n, words], with one more row if n is odd.
+
+    Where the result is f32 that is the scale.
+    """
+    if "scale" in consts:
+        return _words([b, consts["scale"].astype(np.float32).view(np.int32)])
     (m, shift), rounding = consts["q"].astype(np.int64), list(Rounding)[int(consts["rounding"])]
     small = int(consts["shift"]) >= 2
     rows = [b, m, shift]
@@ -86,5 +91,10 @@ def records(consts: Consts, b: Array) -> Array:
         rows = [b, 2 * m, shift - 1]
     elif small:
         rows = [b, m, 1 << (shift - 2), shift - 1]
-    table = np.stack(rows, 1).astype(np.int64)
-    return np.pad(table, ((0, len(b) % 2), (0, 0))).astype(np.uint64).astype(np.uint32).view(np.int32)
+    return _words(rows)
+
+
+def _words(columns: list[Array]) -> Array:
+    """The columns beside each other, modulo 2**32 as s32, with one more row if their length is odd."""
+    table = np.stack(columns, 1).astype(np.int64)
+    return np.pad(table, ((0, len(table) % 2), (0, 0))).astype(np.uint64).astype(np.uint32).view(np.int32)

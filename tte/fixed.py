@@ -42,19 +42,20 @@ def least_shift(q: Array) -> int:
     return int(np.where(q[0] == 0, 1, q[1]).min())
 
 
-def with_room(w: Array, b: Array, x: Quant, scales: Quant, y: Quant) -> tuple[Array, Array]:
+def with_room(w: Array, b: Array, x: Quant, scales: Quant, y: Quant | None) -> tuple[Array, Array]:
     """Weights [n, ...] and biases, s64, such that every sum of (x - zero) * w + b fits 32 bits; the results stay.
 
-    A channel whose bias leaves no room, a dead one as a rule, gets no weights where that changes no result.
+    A channel whose bias leaves no room, a dead one as a rule, gets no weights where that changes no result in `y`;
+    without `y`, which stands for floats, every change counts.
     """
     flat, b = w.astype(np.int64).reshape(len(w), -1), b.astype(np.int64)
     up, down = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
     least = b + up * (-128 - x.zero) + down * (127 - x.zero)
     most = b + up * (127 - x.zero) + down * (-128 - x.zero)
     wide = (least < -(2**31)) | (most >= 2**31)
-    ratio = x.scale[0] * np.asarray(scales.scale, np.float64) / y.scale[0]
+    ratio = x.scale[0] * np.asarray(scales.scale, np.float64) / (y.scale[0] if y else 1.0)
     real = np.clip(ratio * np.stack([least, most]), -300, 300)
-    if (wide & (np.rint(real[0] - 1e-3) != np.rint(real[1] + 1e-3))).any():
+    if (wide & (y is None or np.rint(real[0] - 1e-3) != np.rint(real[1] + 1e-3))).any():
         raise Unsupported("bias", "leaves no room in 32 bits for the sum")
     kept: Array = np.where(wide[:, None], 0, flat).reshape(w.shape)
     return kept, b

@@ -41,14 +41,14 @@ def sigmoid(x: Array) -> Array:
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent within 2 units in the last place: a polynomial near zero, else by exp."""
     x = np.asarray(x)
-    square = x * x
+    size = np.minimum(abs(x), F32(20)).astype(x.dtype)
+    square = size * size
     p = np.full_like(x, TANH[0])
     for c in TANH[1:]:
         p = p * square + c
-    near = p * square * x + x
-    size = np.minimum(abs(x), F32(20)).astype(x.dtype)
+    near = p * square * size + size
     far = F32(1) - F32(2) / (exp(size + size) + F32(1))
-    result: Array = np.where(size < F32(0.625), near, np.where(x < 0, -far, far)).astype(x.dtype)
+    result: Array = np.copysign(np.where(size < F32(0.625), near, far), x).astype(x.dtype)
     return result
 
 

@@ -40,13 +40,13 @@ TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w, tte_span ky, in
     const int32_t ab = tte_dsp_load4(w), cd = tte_dsp_load4(w + 4), both = tte_dsp_twice(zero);
     tte_dsp_filter3 f = {tte_dsp_even_of(ab), tte_dsp_odd_of(ab), tte_dsp_even_of(cd), tte_dsp_odd_of(cd), w[8]};
     if (ky.first > 0) {
-        *start += zero * ((int16_t)f.a + (int16_t)f.b + (int16_t)f.c);
+        *start = tte_dsp_mla(zero, (int16_t)f.a + (int16_t)f.b + (int16_t)f.c, *start);
         f.a &= ~0xffff;
         f.b &= ~0xffff;
         f.c &= ~0xffff;
     }
     if (ky.last < 3) {
-        *start = tte_dsp_mla2(f.d, both, *start) + zero * f.e;
+        *start = tte_dsp_mla(zero, f.e, tte_dsp_mla2(f.d, both, *start));
         f.d = f.e = 0;
     }
     return f;

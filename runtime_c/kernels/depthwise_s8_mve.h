@@ -5,42 +5,79 @@
 #include "tte/kernels/depthwise_s8.h"
 #include "tte/simd/mve.h"
 
-/** Sums of a block of n <= 8 channels: those with even numbers, and those with odd ones. */
-typedef struct { int32x4_t even, odd; } tte_depthwise_mve_sums;
+/** A block of n <= 8 channels: sums of those with even numbers and of those with odd ones, and sums of weights. */
+typedef struct {
+    int32x4_t even, odd;
+    int16x8_t weights;
+} tte_depthwise_mve_sums;
 
-/** The block's channels at *x, which moves on by `step`, a constant. */
-TTE_INLINE int16x8_t tte_depthwise_mve_load(const int8_t **x, int32_t step, int32_t n)
+/* One tap of eight channels: load, or load and step; weights, and perhaps their sum; product. Then a sum becomes wide. */
+#define TTE_DW_NEAR(t) "vldrb.s16 %q[" t "], [%[x]], %[step]\n\t"
+#define TTE_DW_FAR(t) "vldrb.s16 %q[" t "], [%[x]]\n\tadd %[x], %[x], %[step]\n\t"
+#define TTE_DW_COUNT "vadd.i16 %q[all], %q[all], %q[u]\n\t"
+#define TTE_DW_TAP(load, count, t) \
+    load(t) "vldrb.s16 %q[u], [%[w]], #8\n\t" count "vmul.i16 %q[" t "], %q[" t "], %q[u]\n\t"
+#define TTE_DW_WIDEN                                               \
+    "vmovlb.s16 %q[u], %q[t]\n\tvadd.i32 %q[even], %q[even], %q[u]\n\t" \
+    "vmovlt.s16 %q[t], %q[t]\n\tvadd.i32 %q[odd], %q[odd], %q[t]\n\t"
+#define TTE_DW_ONE(load, count) TTE_DW_TAP(load, count, "t") TTE_DW_WIDEN
+#define TTE_DW_TWO(load, count) \
+    TTE_DW_TAP(load, count, "t") TTE_DW_TAP(load, count, "v") "vadd.i16 %q[t], %q[t], %q[v]\n\t" TTE_DW_WIDEN
+#define TTE_DW_RUN(text, step_in)                                                                            \
+    __asm__(text : [even] "+w"(s->even), [odd] "+w"(s->odd), [all] "+w"(s->weights), [x] "+l"(*x), [w] "+l"(*w), \
+            [t] "=&w"(t), [u] "=&w"(u), [v] "=&w"(v) : [step] step_in(step))
+
+/**
+ * Add the products of `taps` taps, one or two, of a block of n channels; x and w move on. Two products fit 16 bits, as no
+ * weight is -128. Where `count`, the weights are summed too: tte/mve.py sees that 16 bits hold them.
+ */
+TTE_INLINE void tte_depthwise_mve_taps(tte_depthwise_mve_sums *s, const int8_t **x, const int8_t **w, int32_t step,
+                                       int32_t n, int32_t taps, int32_t count)
 {
-    if (n == 8) {
-        return tte_mve_step_s16(x, step);
+    int16x8_t t, u, v;
+    if (n < 8) {
+        u = tte_mve_load_s16(*w, n);
+        t = vmulq_s16(tte_mve_load_s16(*x, n), u);
+        if (taps > 1) {
+            v = tte_mve_load_s16(*w + n, n);
+            t = vaddq_s16(t, vmulq_s16(tte_mve_load_s16(*x + step, n), v));
+            u = vaddq_s16(u, v);
+        }
+        s->weights = vaddq_s16(s->weights, u);
+        s->even = vaddq_s32(s->even, vmovlbq_s16(t));
+        s->odd = vaddq_s32(s->odd, vmovltq_s16(t));
+        *x += taps * step;
+        *w += taps * n;
+    } else if (step < 128) {
+        if (taps > 1 && count) {
+            TTE_DW_RUN(TTE_DW_TWO(TTE_DW_NEAR, TTE_DW_COUNT), "i");
+        } else if (taps > 1) {
+            TTE_DW_RUN(TTE_DW_TWO(TTE_DW_NEAR, ""), "i");
+        } else if (count) {
+            TTE_DW_RUN(TTE_DW_ONE(TTE_DW_NEAR, TTE_DW_COUNT), "i");
+        } else {
+            TTE_DW_RUN(TTE_DW_ONE(TTE_DW_NEAR, ""), "i");
+        }
+    } else if (taps > 1 && count) {
+        TTE_DW_RUN(TTE_DW_TWO(TTE_DW_FAR, TTE_DW_COUNT), "r");
+    } else if (taps > 1) {
+        TTE_DW_RUN(TTE_DW_TWO(TTE_DW_FAR, ""), "r");
+    } else if (count) {
+        TTE_DW_RUN(TTE_DW_ONE(TTE_DW_FAR, TTE_DW_COUNT), "r");
+    } else {
+        TTE_DW_RUN(TTE_DW_ONE(TTE_DW_FAR, ""), "r");
     }
-    const int16x8_t v = tte_mve_load_s16(*x, n);
-    *x += step;
-    return v;
-}
-
-/** Add 16-bit sums of products. The empty assembler keeps the next loads behind: registers are few. */
-TTE_INLINE void tte_depthwise_mve_add(tte_depthwise_mve_sums *s, int16x8_t v, const int8_t **x, const int8_t **w)
-{
-    s->even = vaddq_s32(s->even, vmovlbq_s16(v));
-    s->odd = vaddq_s32(s->odd, vmovltq_s16(v));
-    __asm__("" : "+w"(s->even), "+w"(s->odd), "+r"(*x), "+r"(*w));
 }
 
 /** Sums of channels j to j + n at column `at`, where all taps lie in x; from biases that know zero_x. */
 TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_inside(const tte_conv_s8_params *p, const void *const *x, int32_t at,
                                                            int32_t j, int32_t n, const int8_t *w, const int32_t *q)
 {
-    const int32_t step = p->dilation * p->c;
-    tte_depthwise_mve_sums s = {vldrwq_s32(q), vldrwq_s32(q + 4)};
+    tte_depthwise_mve_sums s = {vldrwq_s32(q), vldrwq_s32(q + 4), vdupq_n_s16(0)};
     for (int32_t i = 0; i < p->kh; i++) {
-        const int8_t *from = (const int8_t *)x[i] + at * p->c + j;
+        const int8_t *from = tte_mve_ready((const int8_t *)x[i] + at * p->c + j);
         for (int32_t k = 0; k < p->kw; k += 2) {
-            int16x8_t v = vmulq_s16(tte_depthwise_mve_load(&from, step, n), tte_mve_step_s16(&w, n));
-            if (k + 1 < p->kw) {
-                v = vaddq_s16(v, vmulq_s16(tte_depthwise_mve_load(&from, step, n), tte_mve_step_s16(&w, n)));
-            }
-            tte_depthwise_mve_add(&s, v, &from, &w);
+            tte_depthwise_mve_taps(&s, &from, &w, p->dilation * p->c, n, tte_min_s32(2, p->kw - k), 0);
         }
     }
     return s;
@@ -52,26 +89,19 @@ TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_border(const tte_conv_s8_par
                                                            const int8_t *w, const int32_t *q)
 {
     const int32_t step = p->dilation * p->c;
-    tte_depthwise_mve_sums s = {vldrwq_s32(q + 8), vldrwq_s32(q + 12)};
-    int16x8_t all = vdupq_n_s16(0); /* sums of weights: as many as fit 16 bits, see tte/mve.py */
+    tte_depthwise_mve_sums s = {vldrwq_s32(q + 8), vldrwq_s32(q + 12), vdupq_n_s16(0)};
     for (int32_t i = ky.first; i < ky.last; i++) {
-        const int8_t *from = (const int8_t *)x[i] + at * p->c + kx.first * step + j;
+        const int8_t *from = tte_mve_ready((const int8_t *)x[i] + at * p->c + kx.first * step + j);
         const int8_t *weights = w + (i * p->kw + kx.first) * n;
-        int32_t k = kx.last - kx.first;
-        for (; k > 1; k -= 2) {
-            const int16x8_t a = tte_depthwise_mve_load(&from, step, n), c = tte_mve_step_s16(&weights, n);
-            const int16x8_t b = tte_depthwise_mve_load(&from, step, n), d = tte_mve_step_s16(&weights, n);
-            all = vaddq_s16(vaddq_s16(all, c), d);
-            tte_depthwise_mve_add(&s, vaddq_s16(vmulq_s16(a, c), vmulq_s16(b, d)), &from, &weights);
+        for (int32_t k = (kx.last - kx.first) / 2; k > 0; k--) {
+            tte_depthwise_mve_taps(&s, &from, &weights, step, n, 2, 1);
         }
-        if (k) {
-            const int16x8_t a = tte_depthwise_mve_load(&from, step, n), c = tte_mve_step_s16(&weights, n);
-            all = vaddq_s16(all, c);
-            tte_depthwise_mve_add(&s, vmulq_s16(a, c), &from, &weights);
+        if ((kx.last - kx.first) % 2) {
+            tte_depthwise_mve_taps(&s, &from, &weights, step, n, 1, 1);
         }
     }
-    s.even = vmlaq_n_s32(s.even, vmovlbq_s16(all), -p->zero_x);
-    s.odd = vmlaq_n_s32(s.odd, vmovltq_s16(all), -p->zero_x);
+    s.even = vmlaq_n_s32(s.even, vmovlbq_s16(s.weights), -p->zero_x);
+    s.odd = vmlaq_n_s32(s.odd, vmovltq_s16(s.weights), -p->zero_x);
     return s;
 }
 

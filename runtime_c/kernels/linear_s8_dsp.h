@@ -19,30 +19,59 @@ TTE_INLINE tte_dsp_sums4 tte_dsp_dot4_end(tte_dsp_sums4 s, const int8_t *x, int3
     return s;
 }
 
+/** The sums of channels j to j + 3 for a row of k values at x, biases included; those past the last repeat others. */
+TTE_INLINE tte_dsp_sums4 tte_dsp_sum4(const int8_t *x, int32_t k, int32_t zero, const int32_t *w, const int32_t *q,
+                                      int32_t words, int32_t j, int32_t n)
+{
+    const int32_t two = j + 2 < n ? 2 : 0, done = k / 4 * 4; /* channels from the first pair to the second */
+    const int32_t *const a = q + j * words, *const c = a + two * words;
+    const int32_t *const wa = w + j / 2 * ((k + 1) / 2), *const wc = wa + two / 2 * ((k + 1) / 2);
+    const tte_dsp_sums4 biases = {a[0], a[words], c[0], c[words]};
+    const tte_dsp_sums4 most = tte_dsp_dot4(biases, x, k, zero, wa, wc);
+    return tte_dsp_dot4_end(most, x + done, k % 4, zero, wa + done / 2, wc + done / 2);
+}
+
 /** As tte_linear_s8; w and q as tte/dsp.py lays them out. */
 TTE_KERNEL tte_linear_s8_dsp(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
                              const int32_t *restrict q, int8_t *restrict y)
 {
     const tte_dsp_out o = {p->rounding, p->shift >= 2, p->zero_y, p->lo, p->hi};
-    const int32_t words = tte_dsp_words(&o), pairs = (p->k + 1) / 2;
+    const int32_t words = tte_dsp_words(&o);
     for (int32_t i = 0; i < p->m; i++, x += p->k, y += p->n) {
         for (int32_t j = 0; j < p->n; j += 4) {
-            const int32_t two = j + 2 < p->n ? 2 : 0; /* no second pair of channels: the first again */
-            const int32_t *const a = q + j * words, *const c = a + two * words;
-            const int32_t *const wa = w + j / 2 * pairs, *const wc = wa + two / 2 * pairs;
-            const tte_dsp_sums4 bias = {a[0], a[words], c[0], c[words]};
-            const tte_dsp_sums4 most = tte_dsp_dot4(bias, x, p->k, p->zero_x, wa, wc);
-            const int32_t done = p->k / 4 * 4;
-            const tte_dsp_sums4 s = tte_dsp_dot4_end(most, x + done, p->k % 4, p->zero_x, wa + done / 2, wc + done / 2);
-            y[j] = tte_dsp_finish(&o, s.a, a);
+            const tte_dsp_sums4 s = tte_dsp_sum4(x, p->k, p->zero_x, w, q, words, j, p->n);
+            const int32_t *const r = q + j * words;
+            y[j] = tte_dsp_finish(&o, s.a, r);
             if (j + 1 < p->n) {
-                y[j + 1] = tte_dsp_finish(&o, s.b, a + words);
+                y[j + 1] = tte_dsp_finish(&o, s.b, r + words);
             }
             if (j + 2 < p->n) {
-                y[j + 2] = tte_dsp_finish(&o, s.c, c);
+                y[j + 2] = tte_dsp_finish(&o, s.c, r + 2 * words);
             }
             if (j + 3 < p->n) {
-                y[j + 3] = tte_dsp_finish(&o, s.d, c + words);
+                y[j + 3] = tte_dsp_finish(&o, s.d, r + 3 * words);
+            }
+        }
+    }
+}
+
+/** A sum as a float, scaled and clamped. */
+TTE_INLINE float tte_linear_dsp_real(const tte_linear_s8_f32_params *p, int32_t sum, int32_t scale)
+{
+    const float real = (float)sum * tte_float_of_bits(scale);
+    return real < p->low ? p->low : real > p->high ? p->high : real;
+}
+
+/** As tte_linear_s8_f32; w and q as tte/dsp.py lays them out. */
+TTE_KERNEL tte_linear_s8_f32_dsp(const tte_linear_s8_f32_params *p, const int8_t *restrict x, const int32_t *restrict w,
+                                 const int32_t *restrict q, float *restrict y)
+{
+    for (int32_t i = 0; i < p->m; i++, x += p->k, y += p->n) {
+        for (int32_t j = 0; j < p->n; j += 4) {
+            const tte_dsp_sums4 s = tte_dsp_sum4(x, p->k, p->zero_x, w, q, 2, j, p->n);
+            const int32_t sums[4] = {s.a, s.b, s.c, s.d};
+            for (int32_t l = 0; l < 4 && j + l < p->n; l++) {
+                y[j + l] = tte_linear_dsp_real(p, sums[l], q[2 * (j + l) + 1]);
             }
         }
     }

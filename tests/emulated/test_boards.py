@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import struct
 import subprocess
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import usable
 
 from tte.elf import object_text, sizes
-from tte.emulate import Fault, Raw, build, missing_tools, run_elf
+from tte.emulate import Fault, Raw, build, run_elf
 from tte.errors import BadModel, DoesNotFit, TteError
 from tte.target import Board, board_files, board_sources, boards, link_flags, load_board, memory_ld, parse_board
 
@@ -45,10 +45,10 @@ def write_project(folder: Path, board: Board, *defines: str) -> Path:
 
 @pytest.fixture(scope="module", params=boards())
 def board(request: pytest.FixtureRequest) -> Board:
-    found = load_board(request.param)
-    if missing := missing_tools(found):
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{found.name}: {', '.join(missing)} not installed")
-    return found
+    return usable(request.param)
+
+
+fenced = pytest.mark.parametrize("board", [b for b in boards() if load_board(b).sram], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,6 @@ def elf(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(elf: Path, board: Board, letter: str, argument: int = 0) -> Raw:
     return run_elf(elf, board, letter.encode() + struct.pack("<I", argument))
-
-
-def limited(board: Board) -> Board:
-    if board.sram is None:
-        pytest.skip(f"{board.name} has no memory limits")
-    return board
 
 
 def test_echo(elf: Path, board: Board) -> None:
@@ -135,15 +129,17 @@ def test_stack_high_water(elf: Path, board: Board) -> None:
         assert used == 0
 
 
+@fenced
 def test_stack_overflow_faults(elf: Path, board: Board) -> None:
     with pytest.raises(Fault, match="stack overflow"):
-        ask(elf, limited(board), "s", 1000)
+        ask(elf, board, "s", 1000)
 
 
+@fenced
 @pytest.mark.parametrize("letter", ["r", "w", "x"])
 @pytest.mark.parametrize("place", ["past sram", "below sram", "past flash", "flash", "sram"])
 def test_fence(elf: Path, board: Board, letter: str, place: str) -> None:
-    sram, flash = limited(board).memories["sram"], board.memories["flash"]
+    sram, flash = board.memories["sram"], board.memories["flash"]
     address = {
         "past sram": sram.origin + sram.size,
         "below sram": sram.origin - 4,
@@ -166,8 +162,9 @@ def test_other_exceptions_are_told_from_memory_faults(elf: Path, board: Board) -
     assert "memory fault" not in str(caught.value)
 
 
+@fenced
 def test_link_fails_when_sram_overflows(elf: Path, board: Board, tmp_path: Path) -> None:
-    room = limited(board).sram
+    room = board.sram
     assert room is not None
     left = room - board.cpu.stack - sizes(elf, board).ram
     with pytest.raises(DoesNotFit, match="8 bytes too large for sram"):

@@ -11,7 +11,7 @@ from tte.frontend import onnx_fold, onnx_layers, onnx_pointwise, onnx_quant, onn
 from tte.frontend.onnx_model import Call, Model, Port, parse, shown
 from tte.frontend.onnx_scope import Scope, short
 from tte.frontend.onnx_tensor import Fixed, Live, Tensor
-from tte.ir import Builder, Graph, Module, identifier
+from tte.ir import RESERVED, Builder, Graph, Module, identifier
 from tte.ops.requantize import Requantize
 from tte.ops.reshape import Reshape
 from tte.types import DType, Quant, Rounding, TensorType, Value
@@ -71,7 +71,7 @@ def _module(model: Model, name: str) -> Module:
         scope.call = call
         scope.define(_result(scope))
     outs = [_output(scope, n) for n in model.outs]
-    graph = _named(builder.finish(*outs), model.outs)
+    graph = _named(builder.finish(*outs), model.outs, {s.value.name for s in builder.states})
     return Module(name, tuple(builder.states), (graph,))
 
 
@@ -146,9 +146,9 @@ def _output(s: Scope, name: str) -> Value:
     return value
 
 
-def _named(graph: Graph, names: tuple[str, ...]) -> Graph:
-    """The graph with its results called as the model calls them."""
-    taken = {v.name for n in graph.nodes for v in n.outs} | {v.name for v in graph.ins}
+def _named(graph: Graph, names: tuple[str, ...], states: set[str]) -> Graph:
+    """The graph with its results called as the model calls them, where these names are free."""
+    taken = states | RESERVED | {v.name for n in graph.nodes for v in n.outs} | {v.name for v in graph.ins}
     new: dict[Value, Value] = {}
     for value, name in zip(graph.outs, names, strict=True):
         fresh = identifier(short(name))

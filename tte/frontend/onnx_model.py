@@ -99,9 +99,9 @@ class Model:
     outs: tuple[str, ...]
 
 
-def shown(name: str) -> str:
+def shown(name: str | bytes) -> str:
     """A name from the file, fit for a line of text."""
-    text = "".join(c if c.isprintable() else "?" for c in name)
+    text = "".join(c if c.isprintable() else "?" for c in (name if isinstance(name, str) else repr(name)))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -99,7 +99,7 @@ class Scope:
         self.require(bool(np.isfinite(fixed.array).all()), f"the constant {shown(name)} holds NaN or infinity")
         self.require(fixed.array.size > 0, f"the constant {shown(name)} is empty")
         t = TensorType(fixed.array.shape, DTYPES[fixed.array.dtype], fixed.quant)
-        value = self.builder.constant(short(name), t, np.ascontiguousarray(fixed.array))
+        value = self.builder.constant(short(name), t, np.array(fixed.array, order="C"))
         return value if fixed.quant is None else self.emit(Dequantize(), value, name=f"{short(name)}_real")
 
     def nhwc(self, x: Tensor, name: str = "") -> Value:

@@ -45,7 +45,7 @@ class Fixed:
             array, axis = array[:, :, None, :], axis if axis is None or axis < 2 else axis + 1
         if nhwc:
             array, axis = array.transpose(TO_NHWC), None if axis is None else TO_NHWC.index(axis)
-        return Fixed(np.ascontiguousarray(array), self.quant and replace(self.quant, axis=axis))
+        return Fixed(np.array(array, order="C"), self.quant and replace(self.quant, axis=axis))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,8 @@ class Add(Op):
             isa="mve",
             form="flat",
             inplace=EITHER,
-            when=lambda ins, outs, params: same(ins, outs, params) and not params["onnx"],
-            needs="one shape, in fixed point",
+            when=same,
+            needs="one shape",
             per_out=5.0,
         ),
         Kernel(
@@ -133,4 +133,4 @@ class Sub(Add):
     """y = clamp(a - b, low, high); all else as in add."""
 
     sign: ClassVar[int] = -1
-    kernels: ClassVar[tuple[Kernel, ...]] = tuple(k for k in Add.kernels if not k.isa)
+    kernels: ClassVar[tuple[Kernel, ...]] = tuple(k for k in Add.kernels if k.isa != "dsp")

@@ -309,7 +309,7 @@ class Conv(Op):
         fine = Quant((0.0005,), 4)  # multipliers of 1/4 and more
         return (
             s8(Conv(out=y), (1, 3, 5, 7), (6, 1, 1, 7)),
-            s8(Conv(out=fine), (1, 2, 3, 5), (4, 1, 1, 5)),
+            s8(Conv(out=fine), (1, 2, 3, 5), (9, 1, 1, 5)),
             s8(Conv(out=y, rounding=Rounding.SINGLE), (1, 1, 1, 9), (3, 1, 1, 9)),
             s8(Conv((2, 2), (0, 0, 1, 1), out=y, rounding=onnx), (1, 6, 7, 6), (6, 3, 3, 1)),
             s8(Conv((1, 1), same, out=y, low=-1.5), (1, 1, 2, 3), (3, 3, 3, 1)),

@@ -63,6 +63,16 @@ class Linear(Op):
             per_mac=0.15,
             per_out=5.0,
         ),
+        Kernel(
+            "tte_linear_s8_f32_dsp",
+            "linear_s8_dsp.h",
+            (S8, S8, S32),
+            (F32,),
+            isa="dsp",
+            pack=dsp.by_pairs,
+            per_mac=1.4,
+            per_out=12.0,
+        ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
     )

@@ -1,0 +1,37 @@
+"""Our functions of floats against numpy's in f64; their C twins are held to them by the examples of the ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tte import floatmath
+from tte.types import Array
+
+X = np.concatenate([np.linspace(-87, 88, 400_001), np.linspace(-1, 1, 400_001), [0.0, -0.0, 1e-30]]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("ours", "exact", "ulps"),
+    [
+        (floatmath.exp, np.exp, 2),
+        (floatmath.tanh, np.tanh, 2),
+        (floatmath.sigmoid, lambda x: 1 / (1 + np.exp(-x)), 4),
+    ],
+)
+def test_units_in_the_last_place(ours: Callable[[Array], Array], exact: Callable[[Array], Array], ulps: int) -> None:
+    want = exact(X.astype(np.float64))
+    error = abs(ours(X).astype(np.float64) - want) / np.spacing(abs(want).astype(np.float32))
+    assert ours(X).dtype == np.float32
+    assert error.max() <= ulps, X[error.argmax()]
+
+
+def test_ends() -> None:
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_array_equal(
+            floatmath.exp(np.float32([-1e30, -87.1, 0, 88.8, 1e30])), [0, 0, 1, np.inf, np.inf]
+        )
+        np.testing.assert_array_equal(floatmath.tanh(np.float32([-1e30, -30, 0, 30, 1e30])), [-1, -1, 0, 1, 1])
+        np.testing.assert_array_equal(floatmath.sigmoid(np.float32([-1e30, -100, 0, 100, 1e30])), [0, 0, 0.5, 1, 1])
