@@ -101,17 +101,11 @@ class Block:
 
 
 def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Block]:
-    """The calls of a function in turn. A cascade of one whose step makes all rows itself needs no loop."""
-    slots, at = _slots(plan, function), 0
-    starts = {c.first: c for c in function.cascades}
-    while at < len(function.calls):
-        found = starts.get(at)
-        alone = found is None or (found.stop == at + 1 and function.calls[at].kernel.form != "flat")
-        stop = found.stop if found else at + 1
-        calls = function.calls[at:stop]
-        passed = [arguments(call, slots, symbols, not alone) for call in calls]
-        yield Block(tuple(zip(calls, passed, strict=True)), () if alone or found is None else found.order)
-        at = stop
+    """The calls of a function in turn, with their arguments."""
+    slots = _slots(plan, function)
+    for calls, order in function.blocks:
+        block = [function.calls[i] for i in calls]
+        yield Block(tuple((c, arguments(c, slots, symbols, bool(order))) for c in block), order)
 
 
 def _runtime(headers: list[str]) -> Iterable[tuple[str, bytes]]:

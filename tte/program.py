@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tte.ir import Node, State
@@ -40,6 +41,14 @@ class Call:
     scratch: Value | None
     candidates: tuple[Candidate, ...]
 
+    def inplace(self, kernel: Kernel) -> Iterator[tuple[Value, Value]]:
+        """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
+        for o, y in enumerate(self.outs):
+            for x in dict.fromkeys(self.ins):
+                positions = (i for i, v in zip(self.at, self.ins, strict=True) if v == x)
+                if x.type.bytes == y.type.bytes and all((i, o) in kernel.inplace for i in positions):
+                    yield x, y
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cascade:
@@ -73,6 +82,24 @@ class Function:
     caller: bool = False
     bound: int = 0
     cascades: tuple[Cascade, ...] = ()
+
+    @property
+    def blocks(self) -> Iterator[tuple[range, tuple[int, ...]]]:
+        """The calls in turn: one, or a cascade's with its order. A cascade of one needs an order if it is "flat"."""
+        starts = {c.first: c for c in self.cascades}
+        at = 0
+        while at < len(self.calls):
+            found = starts.get(at)
+            calls = range(at, found.stop if found else at + 1)
+            loops = found and (len(calls) > 1 or self.calls[at].kernel.form == "flat")
+            yield calls, found.order if found and loops else ()
+            at = calls.stop
+
+    @property
+    def steps(self) -> Iterator[int]:
+        """The calls whose C function is entered, one after the other."""
+        for calls, order in self.blocks:
+            yield from (calls[k] for k in order or (0,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tte.ir import Node
 from tte.op import Kernel
-from tte.passes.memory.flow import Flow, flow, inplace, padded, span
+from tte.passes.memory.flow import Flow, flow, padded, span
 from tte.passes.memory.rows import BY_ROWS, Access, Pulled, access, kernels, pull, together
 from tte.program import Call, Candidate, Cascade, Function, Program
 from tte.types import Value
@@ -70,8 +70,7 @@ class Segments:
         fixed = self.alive(i) + f.made[i]
 
         def scratch(c: Candidate) -> int:
-            pairs = inplace(replace(call, kernel=c.kernel))
-            found = [(x, y) for x, y in pairs if x in self.index and y in self.index]
+            found = [(x, y) for x, y in call.inplace(c.kernel) if x in self.index and y in self.index]
             dying = [f.sizes[self.index[x]] for x, _ in found if self.life[self.index[x]][1] == i]
             return padded(c.scratch) - max(dying, default=0)
 

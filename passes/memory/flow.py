@@ -107,7 +107,7 @@ def flow(function: Function, over: Callable[[Call], Iterable[tuple[Value, Value,
     kept = frozenset(index[v] for v in function.outs if v in index)
 
     def same(call: Call) -> Iterator[tuple[Value, Value, int]]:
-        return ((x, y, padded(x.type.bytes)) for x, y in inplace(call))
+        return ((x, y, padded(x.type.bytes)) for x, y in call.inplace(call.kernel))
 
     def made(call: Call, unread: bool) -> int:
         found = (index[v] for v in call.outs if v in index)
@@ -142,15 +142,6 @@ def _before(function: Function, maker: dict[Value, int], readers: dict[Value, in
         for v in call.outs:
             mask |= readers.get(renewed[v], 0) & ~(1 << i) if v in renewed else 0
         yield mask
-
-
-def inplace(call: Call) -> Iterator[tuple[Value, Value]]:
-    """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
-    for o, y in enumerate(call.outs):
-        for x in dict.fromkeys(call.ins):
-            positions = (i for i, v in zip(call.at, call.ins, strict=True) if v == x)
-            if x.type.bytes == y.type.bytes and all((i, o) in call.kernel.inplace for i in positions):
-                yield x, y
 
 
 def span(f: Flow, x: int) -> tuple[int, int]:

@@ -87,19 +87,8 @@ def access(call: Call) -> Access | None:
         spans = tuple((k[0], k[-1] + 1) if k else (0, 0) for k in inside)
     else:
         return None
-    same = tuple(v for v in dict.fromkeys(call.ins) if all((v, call.outs[0]) in inplace(call, k) for k in found))
+    same = tuple(v for v in dict.fromkeys(call.ins) if all((v, call.outs[0]) in call.inplace(k) for k in found))
     return Access(call.ins, call.outs[0], (spans,) * len(call.ins), tuple(range(1, oh + 1)), same) if oh else None
-
-
-def inplace(call: Call, kernel: Kernel) -> tuple[tuple[Value, Value], ...]:
-    """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
-    return tuple(
-        (x, y)
-        for o, y in enumerate(call.outs)
-        for x in dict.fromkeys(call.ins)
-        if x.type.bytes == y.type.bytes
-        and all((i, o) in kernel.inplace for i, v in zip(call.at, call.ins, strict=True) if v == x)
-    )
 
 
 def _maps(a: TensorType, b: TensorType) -> bool:
