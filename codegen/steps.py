@@ -16,7 +16,7 @@ class Step:
     """A C function that makes one kernel compute a layer or some rows of it: its parameters, `scalars` as C.
 
     With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0), where
-    input 0 has `h` rows of `bytes` bytes, of which `ring` are there, and a row of the result has `size` elements.
+    input 0 has `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there, and a row of the result has `size` elements.
     """
 
     name: str
@@ -70,7 +70,11 @@ def _extent(call: Call) -> tuple[bool, Window | None, int, int, int]:
         return False, None, 1, 0, 0
     x, y = ins[0], outs[0]
     window = call.node.op.window(ins, outs) if call.kernel.form == "window" else None
-    return True, window, x.shape[1], x.bytes // x.shape[1], y.size // y.shape[1] if window else 0
+    h, oh = x.shape[1], y.shape[1]
+    if window is None:
+        return True, None, h, x.bytes // h, 0
+    lowest = (oh - 1) * window.stride - window.pad + (window.size - 1) * window.dilation
+    return True, window, h if window.pad or lowest >= h else 0, x.bytes // h, y.size // oh
 
 
 def _pointers(call: Call) -> tuple[tuple[str, str], ...]:

@@ -65,17 +65,18 @@ typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each, of which the last `ring` are there; outside the returned span rows[k] is null.
+ * x has h rows of `bytes` each, of which the last `ring` are there; outside the returned span rows[k] is null. h is 0
+ * where no row is outside x.
  */
 TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int32_t r, int32_t h, int32_t bytes,
                              int32_t size, int32_t stride, int32_t pad, int32_t dilation)
 {
     const int32_t top = r * stride - pad;
     tte_span span = {0, size};
-    while (span.first < size && top + span.first * dilation < 0) {
+    while (h > 0 && span.first < size && top + span.first * dilation < 0) {
         span.first++;
     }
-    while (span.last > span.first && top + (span.last - 1) * dilation >= h) {
+    while (h > 0 && span.last > span.first && top + (span.last - 1) * dilation >= h) {
         span.last--;
     }
     for (int32_t k = 0; k < size; k++) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -66,6 +67,7 @@ class Kernel:
     scratch: Callable[[Types, Types, Params], int] = lambda ins, outs, params: 0  # bytes
     per_mac: float = 8.0  # modelled instructions per multiply-accumulate,
     per_out: float = 20.0  # and per element of the results
+    rest: tuple[float, ...] = ()  # what 1, 2.. pixels cost that are too few to be computed at once, in those that are
     pack: Callable[[Consts, Types, Types], Consts] | None = None
     params: str = ""  # the kernel whose struct it takes, if not its own
 
@@ -80,9 +82,14 @@ class Kernel:
         asked = self.ins + self.ins[-1:] * (len(given) - len(self.ins)) if self.ins else ()
         return (given, tuple(t.dtype for t in outs)) == (asked, self.outs) and self.when(ins, outs, params)
 
-    def cost(self, macs: int, outs: Types) -> float:
-        """Modelled instructions of one call; only their order matters, to `select`."""
-        return self.per_mac * macs + self.per_out * sum(t.size for t in outs)
+    def cost(self, macs: int, outs: Types, by_rows: bool = False) -> float:
+        """Modelled instructions of a call, or of one row after the other; only their order matters, to `select`."""
+        whole = self.per_mac * macs + self.per_out * sum(t.size for t in outs)
+        tile, shape = len(self.rest) + 1, outs[0].shape
+        if tile == 1 or len(shape) < 2:
+            return whole
+        pixels = shape[-2] if by_rows or self.form == "window" else math.prod(shape[:-1])
+        return whole * (pixels // tile * tile + (0.0, *self.rest)[pixels % tile]) / pixels
 
 
 class Op:

@@ -14,8 +14,8 @@ from tte.types import Value
 
 LONGEST = 80  # calls in a cascade
 STEP = 60.0  # modelled instructions of a step beside its kernel's
-SLOWER = 1.15  # `smallest` may cost this much more than the fastest kernels layer by layer,
-LARGER = 1.25  # and `balanced` may need this much more memory than `smallest`
+SLOWER = {"smallest": 1.14, "balanced": 1.04}  # instructions, as a share of the fastest layer by layer
+LARGER = 1.25  # `balanced` may need this much more memory than `smallest`
 NO = float("inf")
 
 
@@ -110,9 +110,10 @@ class Segments:
             fitting = [c for c in call.candidates if c.kernel in able and not c.refused]
             kept = min(padded(c.scratch) for c in fitting) if able[0].form == "accumulate" else 0
             sums += kept
-            extra = STEP * chain[k].steps
+            macs, extra = call.node.op.macs(*call.node.types), STEP * chain[k].steps
+            costs = {c.kernel: c.kernel.cost(macs, call.node.types[1], by_rows=True) + extra for c in fitting}
             ways.append(
-                tuple(sorted(((padded(c.scratch) - kept, c.cost + extra, c.kernel) for c in fitting), key=lambda w: w[1]))
+                tuple(sorted(((padded(c.scratch) - kept, costs[c.kernel], c.kernel) for c in fitting), key=lambda w: w[1]))
             )
         return Segment(i, j + 1, before + whole + rings + sums - saved, tuple(ways), pulled)
 
@@ -159,7 +160,7 @@ class Plan:
 
 
 def schedule(program: Program, memory: str) -> Plan:
-    """Cut every function: "smallest", as small as leaves it nearly as fast; "balanced", the fastest near that."""
+    """Cut every function: "smallest", as small as leaves it nearly as fast; "balanced", the fastest of about that size."""
     functions = [Segments(f) for f in program.functions]
 
     def best(budget: int) -> tuple[float, tuple[tuple[Segment, ...], ...]]:
@@ -168,11 +169,17 @@ def schedule(program: Program, memory: str) -> Plan:
 
     most = max((s.fixed + w[0] for f in functions for e in f.by_stop for s in e[:1] for w in s.ways[0]), default=0)
     fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
-    low, high = 0, most
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if best(middle)[0] <= SLOWER * fastest else (middle + 1, high)
-    budget = int(low * LARGER) if memory == "balanced" else low
+
+    def least(slower: float) -> int:
+        low, high = 0, most
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if best(middle)[0] <= slower * fastest else (middle + 1, high)
+        return low
+
+    budget = least(SLOWER["smallest"])
+    if memory == "balanced":
+        budget = max(int(budget * LARGER), least(SLOWER["balanced"]))
     return Plan(best(budget)[1], budget)
 
 
