@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
-from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
@@ -94,18 +95,20 @@ def _rest(step: Step) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What `infer` does next: one call, or a cascade; the arguments of each call."""
+    """What `infer` does next: one call, or a cascade; the arguments of each call, and its number of steps."""
 
-    calls: tuple[tuple[Call, list[str]], ...]
-    order: tuple[int, ...] = ()
+    calls: tuple[tuple[Call, list[str], int], ...]
+    cascade: Cascade | None
 
 
 def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Block]:
     """The calls of a function in turn, with their arguments."""
     slots = _slots(plan, function)
-    for calls, order in function.blocks:
+    for calls, cascade in function.blocks:
         block = [function.calls[i] for i in calls]
-        yield Block(tuple((c, arguments(c, slots, symbols, bool(order))) for c in block), order)
+        counts = Counter(cascade.order if cascade else ())
+        passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(block)]
+        yield Block(tuple(passed), cascade)
 
 
 def _runtime(headers: list[str]) -> Iterable[tuple[str, bytes]]:

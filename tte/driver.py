@@ -99,8 +99,9 @@ def lower(module: Module, board: Board, options: Options) -> tuple[Program, Memo
         return program, plan_memory(program)
     ordered = order(select(module, board, caller, least_scratch), by_rows=True)
     plan = schedule(ordered, options.memory)
-    program = cascade(select(module, board, caller, plan.prefer(ordered)), ordered, plan)
-    return program, plan_memory(program)
+    chosen = select(module, board, caller, plan.prefer(ordered))
+    programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
+    return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 
 
 def run_passes(module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None) -> Module:

@@ -56,7 +56,7 @@ class Cascade:
 
     `order` names, by their place in the cascade, the calls whose next row is made, one after the other. `rings` are
     values of which only the last rows are kept, and how many; row r lies at r modulo that. A value that has a home lies
-    where that one does, and its rows are replaced by those.
+    where that one does, and its rows are replaced by those. `backward` it goes from the last rows to the first.
     """
 
     first: int
@@ -64,6 +64,7 @@ class Cascade:
     order: tuple[int, ...]
     rings: dict[Value, int]
     homes: dict[Value, Value]
+    backward: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,22 +85,22 @@ class Function:
     cascades: tuple[Cascade, ...] = ()
 
     @property
-    def blocks(self) -> Iterator[tuple[range, tuple[int, ...]]]:
-        """The calls in turn: one, or a cascade's with its order. A cascade of one needs an order if it is "flat"."""
+    def blocks(self) -> Iterator[tuple[range, Cascade | None]]:
+        """The calls in turn: one, or a cascade's. One call is a cascade if its step doesn't make all rows in order."""
         starts = {c.first: c for c in self.cascades}
         at = 0
         while at < len(self.calls):
             found = starts.get(at)
             calls = range(at, found.stop if found else at + 1)
-            loops = found and (len(calls) > 1 or self.calls[at].kernel.form == "flat")
-            yield calls, found.order if found and loops else ()
+            plain = found and len(calls) == 1 and self.calls[at].kernel.form != "flat" and not found.backward
+            yield calls, None if plain else found
             at = calls.stop
 
     @property
     def steps(self) -> Iterator[int]:
         """The calls whose C function is entered, one after the other."""
-        for calls, order in self.blocks:
-            yield from (calls[k] for k in order or (0,))
+        for calls, cascade in self.blocks:
+            yield from (calls[k] for k in (cascade.order if cascade else (0,)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

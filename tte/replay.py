@@ -102,32 +102,33 @@ class _Replay:
         """The steps of its calls, in its order."""
         self.since, self.until = cascade.first, cascade.stop - 1
         calls = self.function.calls[cascade.first : cascade.stop]
-        running = [self.by_rows(c) for c in calls]
+        running = [self.by_rows(c, cascade.backward) for c in calls]
         for k in cascade.order:
             self.require(next(running[k], False), calls[k].node, "makes more steps than it has")
         for call, steps in zip(calls, running, strict=True):
             self.require(not next(steps, False), call.node, "is not made to its end")
 
-    def by_rows(self, call: Call) -> Iterator[bool]:
+    def by_rows(self, call: Call, backward: bool) -> Iterator[bool]:
         """Make a step of the call each time that it is asked, and say so."""
         op, (types, outs) = call.node.op, call.node.types
         maps = all(self.same_rows(call.node.ins[i], v) for i, v in zip(call.at, call.ins, strict=True))
         self.require(maps and len(call.outs) == 1, call.node, "does not go by rows")
         (y,), h = call.outs, height(call.node.ins[0])
+        rows = range(height(y))[:: -1 if backward else 1]
         match call.kernel.form:
             case "window":
                 w = op.window(types, outs)
-                for r in range(height(y)):
+                for r in rows:
                     top = r * w.stride - w.pad
                     under = [top + k * w.dilation for k in range(w.size)]
                     self.step(call, [r for r in under if 0 <= r < h], r, call.scratch)
                     yield True
             case "flat":
-                for r in range(height(y)):
+                for r in rows:
                     self.step(call, [r], r, call.scratch)
                     yield True
             case "accumulate":
-                self.require(height(y) == 1 and call.scratch is not None, call.node, "does not go by rows")
+                self.require(height(y) == 1 and call.scratch is not None and not backward, call.node, "does not go by rows")
                 for r in range(h):
                     kept = [call.scratch] if r and call.scratch else []
                     self.require(all(map(self.holds, kept)), call.node, "its sums were overwritten")

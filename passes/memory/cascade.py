@@ -9,12 +9,12 @@ from tte.ir import Node
 from tte.op import Kernel
 from tte.passes.memory.flow import Flow, flow, padded, span
 from tte.passes.memory.rows import BY_ROWS, Access, Pulled, access, kernels, pull, together
-from tte.program import Call, Candidate, Cascade, Function, Program
+from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program
 from tte.types import Value
 
-LONGEST = 80  # calls in a cascade
+LONGEST = (6, 80)  # calls in a cascade, first to learn what is too large, then in earnest
 STEP = 60.0  # modelled instructions of a step beside its kernel's
-SLOWER = {"smallest": 1.14, "balanced": 1.04}  # instructions, as a share of the fastest layer by layer
+SLOWER = {"smallest": 1.15, "balanced": 1.04}  # instructions, as a share of the fastest layer by layer
 LARGER = 1.25  # `balanced` may need this much more memory than `smallest`
 NO = float("inf")
 
@@ -46,18 +46,21 @@ class Segment:
 class Segments:
     """All ways to cut one function, priced."""
 
-    def __init__(self, function: Function) -> None:
-        self.calls, self.flow = function.calls, flow(function)
+    def __init__(self, function: Function, longest: int, limit: int) -> None:
+        """Cascades of up to `longest` calls that may help to stay within `limit` bytes."""
+        self.calls, self.flow, self.limit = function.calls, flow(function), limit
         f = self.flow
         self.index = {v: x for x, v in enumerate(f.values)}
         self.life = [span(f, x) for x in range(len(f.values))]
         renewed = {new for _, new in function.updates}
         self.access = [None if renewed & {*c.outs} else access(c) for c in function.calls]
         layers = [self.layer(i) for i in range(f.calls)]
-        self.limit = max((s.fixed for s in layers), default=0)
+        whole = [s.fixed for s, a in zip(layers, self.access, strict=True) if a is None]
+        least = max(sum(f.sizes[x] for x in f.given), sum(f.sizes[x] for x in f.kept), *whole, 0)
+        self.large = [s.fixed + s.ways[0][0][0] > least for s in layers]
         self.by_stop: list[list[Segment]] = [[s] for s in layers]
         for i in range(f.calls):
-            for s in self.cascades(i):
+            for s in self.cascades(i, longest):
                 self.by_stop[s.stop - 1].append(s)
 
     def alive(self, i: int) -> int:
@@ -79,13 +82,15 @@ class Segments:
         ways = tuple(sorted(((s - least, c, k) for s, c, k in fitting), key=lambda w: w[1]))
         return Segment(i, i + 1, fixed + least, (ways,))
 
-    def cascades(self, i: int) -> Iterator[Segment]:
-        """Cascades from call `i` on that may be of use: the rings alone leave room below the largest layer."""
+    def cascades(self, i: int, longest: int) -> Iterator[Segment]:
+        """Cascades from call `i` on that may be of use: with a call that is too large as a whole in any plan."""
         before = self.alive(i)
-        for j in range(i, min(i + LONGEST, len(self.calls))):
+        for j in range(i, min(i + longest, len(self.calls))):
             chain = self.access[i : j + 1]
             if chain[-1] is None:
                 return
+            if not any(self.large[i : j + 1]):
+                continue
             found = self.cascade(i, j, before, [a for a in chain if a])
             if found is None:
                 return
@@ -160,35 +165,72 @@ class Plan:
 
 
 def schedule(program: Program, memory: str) -> Plan:
-    """Cut every function: "smallest", as small as leaves it nearly as fast; "balanced", the fastest of about that size."""
-    functions = [Segments(f) for f in program.functions]
+    """Cut every function: "smallest", as small as leaves it nearly as fast; "balanced", the fastest of about that size.
 
-    def best(budget: int) -> tuple[float, tuple[tuple[Segment, ...], ...]]:
-        found = [s.best(budget) for s in functions]
+    What short cascades come to is a limit for the long ones.
+    """
+    fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
+    limit = sum(v.type.bytes + ALIGN for f in program.functions for c in f.calls for v in (*c.ins, *c.outs))
+    for longest in LONGEST:
+        search = _Search([Segments(f, longest, limit) for f in program.functions])
+        smallest, swift = (search.least(slower * fastest) for slower in (SLOWER["smallest"], SLOWER["balanced"]))
+        limit = max(int(smallest * LARGER), swift)
+    budget = limit if memory == "balanced" else smallest
+    return Plan(search.best(budget)[1], budget)
+
+
+class _Search:
+    """The cheapest cuts of several functions within one budget."""
+
+    def __init__(self, functions: list[Segments]) -> None:
+        self.functions = functions
+        layers = (s for f in functions for ending in f.by_stop for s in ending[:1])
+        self.most = max((s.fixed + s.ways[0][0][0] for s in layers), default=0)
+
+    def best(self, budget: int) -> tuple[float, tuple[tuple[Segment, ...], ...]]:
+        """Modelled instructions, and the cuts."""
+        found = [f.best(budget) for f in self.functions]
         return sum(c for c, _ in found), tuple(tuple(cut) for _, cut in found)
 
-    most = max((s.fixed + w[0] for f in functions for e in f.by_stop for s in e[:1] for w in s.ways[0]), default=0)
-    fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
-
-    def least(slower: float) -> int:
-        low, high = 0, most
+    def least(self, cost: float) -> int:
+        """The least budget within which it costs no more than `cost`."""
+        low, high = 0, self.most
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if best(middle)[0] <= slower * fastest else (middle + 1, high)
+            low, high = (low, middle) if self.best(middle)[0] <= cost else (middle + 1, high)
         return low
 
-    budget = least(SLOWER["smallest"])
-    if memory == "balanced":
-        budget = max(int(budget * LARGER), least(SLOWER["balanced"]))
-    return Plan(best(budget)[1], budget)
 
+def cascade(program: Program, ordered: Program, plan: Plan, turning: bool = False) -> Program:
+    """Mark what runs row by row in a program that has the plan's kernels, in the order that the plan was made for.
 
-def cascade(program: Program, ordered: Program, plan: Plan) -> Program:
-    """Mark what runs row by row in a program that has the plan's kernels, in the order that the plan was made for."""
+    A result over its input begins before it. `turning`, what follows goes from the last row to the first, so that its
+    results end behind their inputs: else a chain would wander through memory.
+    """
 
     def marked(function: Function, like: Function, segments: tuple[Segment, ...]) -> Function:
         found = {c.node.outs[0]: c for c in function.calls}
-        cascades = (Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings, s.pulled.homes) for s in segments if s.pulled)
-        return replace(function, calls=tuple(found[c.node.outs[0]] for c in like.calls), cascades=tuple(cascades))
+        calls = tuple(found[c.node.outs[0]] for c in like.calls)
+        cascades, lower = list[Cascade](), set[Value]()
+        for s in segments:
+            made = {v for c in calls[s.first : s.stop] for v in c.outs}
+            read = {v for c in calls[s.first : s.stop] for v in c.ins}
+            down = bool(read & lower)
+            if s.pulled:
+                turned = _turned(s, calls) if turning and down else None
+                cascades.append(turned or Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings, s.pulled.homes))
+                down = turned is None
+            lower |= made if down else set()
+        return replace(function, calls=calls, cascades=tuple(cascades))
 
     return replace(program, functions=tuple(map(marked, program.functions, ordered.functions, plan.segments)))
+
+
+def _turned(s: Segment, calls: tuple[Call, ...]) -> Cascade | None:
+    """The cascade from the last row to the first, if that takes no larger rings."""
+    chain = [a for a in map(access, calls[s.first : s.stop]) if a]
+    if s.pulled is None or any(c.kernel.form == "accumulate" for c in calls[s.first : s.stop]):
+        return None
+    found = pull([a.mirrored() for a in chain], [a.out for a in chain if a.out not in s.pulled.rings])
+    larger = any(n > s.pulled.rings[v] for v, n in found.rings.items()) or found.homes != s.pulled.homes
+    return None if larger else Cascade(s.first, s.stop, found.order, found.rings, found.homes, backward=True)

@@ -28,17 +28,21 @@ class Buffer:
 class Pair:
     """Buffers x and y that may share bytes though both are alive at the time when y comes and x goes.
 
-    Without `distance`, y may be x; with it, y may lie over x if x begins at least so many bytes behind it.
+    Without `distance`, y may be x; with it, y may lie over x if x begins at least so many bytes behind it, or, `backward`,
+    if y ends at least so many bytes behind x.
     """
 
     x: int
     y: int
     distance: int | None = None
+    backward: bool = False
 
     def span(self, buffers: Sequence[Buffer]) -> int:
         """The fewest bytes that hold both."""
         x, y = buffers[self.x].size, buffers[self.y].size
-        return max(x, y) if self.distance is None else max(y, max(0, self.distance) + x)
+        if self.distance is None:
+            return max(x, y)
+        return max(y, max(0, self.distance) + x)
 
 
 Pairs: TypeAlias = tuple[Pair, ...]
@@ -66,7 +70,7 @@ def arrange(buffers: Sequence[Buffer], pairs: Pairs = ()) -> Layout:
     """Place the buffers; stop when their end is the lower bound."""
     ids, target = range(len(buffers)), bound(buffers, pairs)
     reuse = tuple(p for p in pairs if p.distance is None)
-    over = {p: d for p, d in (((p.x, p.y), p.distance) for p in pairs) if d is not None}
+    over = {(p.x, p.y): p for p in pairs if p.distance is not None}
     shared = _all(reuse)
     sequences = (sorted(ids, key=lambda i: key(buffers[i])) for key in _KEYS)
     best = min((_first_fit(buffers, s, shared, over) for s in sequences), key=lambda found: found.end)
@@ -132,7 +136,7 @@ def _changed(buffers: Sequence[Buffer], reuse: Pairs, now: Layout, random: Rando
 
 
 def _first_fit(
-    buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs, over: Mapping[tuple[int, int], int]
+    buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs, over: Mapping[tuple[int, int], Pair]
 ) -> Layout:
     """Each in turn at the lowest offset where it disturbs nobody; buffers that are one lie at one offset."""
     group = {i: [i] for i in range(len(buffers))}
@@ -160,15 +164,18 @@ def _first_fit(
 
 
 def _taken(
-    i: int, size: int, k: int, at: int, buffers: Sequence[Buffer], over: Mapping[tuple[int, int], int]
+    i: int, size: int, k: int, at: int, buffers: Sequence[Buffer], over: Mapping[tuple[int, int], Pair]
 ) -> tuple[int, int] | None:
     """The offsets that buffer `i` may not have for `k`, which lies at `at`: behind the first, before the second."""
     other = buffers[k]
     if not buffers[i].meets(other):
         return None
     low, high = at - size, at + other.size
-    if (k, i) in over:
-        low = max(low, at - over[k, i])
-    elif (i, k) in over:
-        high = min(high, at + over[i, k])
+    if pair := over.get((k, i), over.get((i, k))):
+        x, y = buffers[pair.x].size, buffers[pair.y].size
+        apart = (pair.distance or 0) + (x - y if pair.backward else 0)
+        if (pair.x == k) != pair.backward:
+            low = max(low, at - apart)
+        else:
+            high = min(high, at + apart)
     return (low, high) if low < high else None

@@ -70,10 +70,10 @@ def _puzzle(function: Function) -> _Puzzle:
         if life.alone(call) and last[f.values[x]] == call
     ]
     for c in function.cascades:
-        chain = [a for a in map(access, function.calls[c.first : c.stop]) if a]
+        chain = [a.mirrored() if c.backward else a for a in map(access, function.calls[c.first : c.stop]) if a]
         for x, y, distance in replayed(chain, c.order, c.homes)[1]:
             if x in index and y in index and y not in rings and last[x] == c.stop - 1:
-                pairs.append(Pair(index[x], index[y], padded(distance)))
+                pairs.append(Pair(index[x], index[y], padded(distance), c.backward))
     return _Puzzle((*map(tuple, groups.values()), *scratch), tuple(pairs))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
@@ -40,6 +40,12 @@ class Access:
     def steps(self) -> int:
         """Number of its steps."""
         return len(self.written)
+
+    def mirrored(self) -> Access:
+        """The same from the last row to the first, rows being counted from the end."""
+        heights = [rows(v.type) for v in self.ins]
+        reads = (tuple((h - b, h - a) for a, b in reversed(s)) for s, h in zip(self.reads, heights, strict=True))
+        return replace(self, reads=tuple(reads))
 
     @property
     def row(self) -> int:

@@ -82,7 +82,7 @@ DSP = (
     _flat(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
     _flat(when=widening, needs="1x1 at stride 1, to more channels"),
     _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
-    _narrow("tte_conv2_s8_dsp", scratch=dsp.patches2, per_mac=1.3, per_out=12.0),
+    _narrow("tte_conv2_s8_dsp", scratch=dsp.patches2, rest=(2.0,), per_mac=1.3, per_out=12.0),
     _narrow("tte_conv1_s8_dsp", scratch=dsp.patches1, per_mac=1.6, per_out=15.0),
     _dsp(
         "tte_depthwise_s8_dsp",
@@ -92,6 +92,7 @@ DSP = (
         needs="one filter per channel, without gaps",
         scratch=dsp.touched,
         pack=dsp.by_phase,
+        rest=(2.0, 4.0, 6.0),
         per_mac=1.2,
         per_out=20.0,
     ),
