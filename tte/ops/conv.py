@@ -92,7 +92,7 @@ DSP = (
         needs="one filter per channel, without gaps",
         scratch=dsp.touched,
         pack=dsp.by_phase,
-        rest=(2.0, 4.0, 6.0),
+        rest=(1.6, 3.0, 4.5),
         per_mac=1.2,
         per_out=20.0,
     ),
