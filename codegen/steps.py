@@ -142,7 +142,13 @@ def arguments(
         if rows == 1:
             return start
         kept = (slots[v].rows if v in slots else 0) or rows
-        which = "" if kept == 1 else f" + r * {v.type.size // rows}" if kept == rows else f" + r % {kept} * {v.type.size // rows}"
+        which = (
+            ""
+            if kept == 1
+            else f" + r * {v.type.size // rows}"
+            if kept == rows
+            else f" + r % {kept} * {v.type.size // rows}"
+        )
         return start + which
 
     for i, value in enumerate(call.node.ins):

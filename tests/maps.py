@@ -24,7 +24,20 @@ from tte.ops.sigmoid import Sigmoid
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
 Q = Quant((0.05,), 3)
-MAPS = ("conv", "conv", "depthwise", "depthwise", "pointwise", "pointwise", "pool", "average", "act", "residual", "residual", "residual")
+MAPS = (
+    "conv",
+    "conv",
+    "depthwise",
+    "depthwise",
+    "pointwise",
+    "pointwise",
+    "pool",
+    "average",
+    "act",
+    "residual",
+    "residual",
+    "residual",
+)
 RARE = ("add", "mul", "concat", "pad", "resize", "mean", "global")
 
 
@@ -58,7 +71,9 @@ class Maps:
         wide = [v for v in others if v.type.shape[:3] == x.type.shape[:3]] or [x]
         match what:
             case "conv":
-                return self.conv(x, rng.randint(1, 9), rng.choice((2, 3, 5)), rng.choice((1, 1, 2)), 1, rng.random() < 0.8)
+                return self.conv(
+                    x, rng.randint(1, 9), rng.choice((2, 3, 5)), rng.choice((1, 1, 2)), 1, rng.random() < 0.8
+                )
             case "depthwise":
                 return self.conv(x, c, rng.choice((3, 3, 5, 7)), rng.choice((1, 1, 2)), c, rng.random() < 0.8)
             case "pointwise":

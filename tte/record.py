@@ -113,7 +113,12 @@ def read_record(folder: Path) -> Record:
     try:
         table = json.loads((folder / PLAN).read_text())
         functions = tuple(
-            Work(f["name"], tuple(map(_read_layer, f["layers"])), tuple(Place(**p) for p in f["places"]), tuple(f["steps"]))
+            Work(
+                f["name"],
+                tuple(map(_read_layer, f["layers"])),
+                tuple(Place(**p) for p in f["places"]),
+                tuple(f["steps"]),
+            )
             for f in table.pop("functions")
         )
         states = tuple(Place(**p) for p in table.pop("states"))

@@ -40,12 +40,13 @@ class Scope:
         if not condition:
             raise BadModel(self.call.where, what, hint)
 
-    def define(self, result: Tensor) -> None:
-        """The first result of the node at hand."""
-        name = next(iter(self.call.outs), "")
-        if name in self.tensors:
-            raise BadModel(self.call.where, f"{shown(name)} is computed twice")
-        self.tensors[name] = result
+    def define(self, results: Tensor | tuple[Tensor, ...]) -> None:
+        """The results of the node at hand; what a handler does not compute stays unknown."""
+        given = results if isinstance(results, tuple) else (results,)
+        for name, result in zip(self.call.outs, given, strict=False):
+            if name in self.tensors:
+                raise BadModel(self.call.where, f"{shown(name)} is computed twice")
+            self.tensors[name] = result
 
     def has(self, i: int) -> bool:
         """True if the node at hand has an input `i`."""
@@ -151,12 +152,12 @@ class Scope:
         return self.emit(Transpose(perm), value, name=f"{value.name}_moved")
 
 
-Handler: TypeAlias = Callable[[Scope], Tensor]
+Handler: TypeAlias = Callable[[Scope], Tensor | tuple[Tensor, ...]]
 
 
 def short(name: str) -> str:
-    """A name for C: no longer than its compilers like."""
-    return shown(name)[:48]
+    """A name for a value: whole, unless it is absurd."""
+    return shown(name, 200)
 
 
 def axis_of(s: Scope, axis: int, rank: int) -> int:
