@@ -15,8 +15,9 @@ from tte.types import Array, TensorType, Value
 class Step:
     """A C function that makes one kernel compute a layer or some rows of it: its parameters, `scalars` as C.
 
-    With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0), where
-    input 0 has `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there, and a row of the result has `size` elements.
+    With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0). Input 0 has
+    `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there; a row of the result has `size`
+    elements.
     """
 
     name: str

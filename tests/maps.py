@@ -71,36 +71,38 @@ class Maps:
         wide = [v for v in others if v.type.shape[:3] == x.type.shape[:3]] or [x]
         match what:
             case "conv":
-                return self.conv(
+                made = self.conv(
                     x, rng.randint(1, 9), rng.choice((2, 3, 5)), rng.choice((1, 1, 2)), 1, rng.random() < 0.8
                 )
             case "depthwise":
-                return self.conv(x, c, rng.choice((3, 3, 5, 7)), rng.choice((1, 1, 2)), c, rng.random() < 0.8)
+                made = self.conv(x, c, rng.choice((3, 3, 5, 7)), rng.choice((1, 1, 2)), c, rng.random() < 0.8)
             case "pointwise":
-                return self.conv(x, rng.randint(1, 12), 1, rng.choice((1, 1, 1, 2)))
+                made = self.conv(x, rng.randint(1, 12), 1, rng.choice((1, 1, 1, 2)))
             case "residual":
                 self.residuals += 1
                 y = self.conv(self.conv(x, rng.randint(1, 9), 3), c, rng.choice((1, 3)))
-                return self.b.emit(Add(out=Q, rounding=self.rounding()), *rng.choice(((x, y), (y, x))))[0]
+                made = self.b.emit(Add(out=Q, rounding=self.rounding()), *rng.choice(((x, y), (y, x))))[0]
             case "pool" | "average":
                 k, s = min(rng.choice((2, 3)), h, w), rng.choice((1, 2))
                 op = MaxPool if what == "pool" else AveragePool
-                return self.b.emit(op((k, k), (s, s), (0, 0, rng.randint(0, k - 1), 0)), x)[0]
+                made = self.b.emit(op((k, k), (s, s), (0, 0, rng.randint(0, k - 1), 0)), x)[0]
             case "act":
                 op = rng.choice((Clamp(0.0, 4.0, Q), HardSwish(Q), LeakyRelu(0.1, Q), Sigmoid(Q)))
-                return self.b.emit(op, x)[0]
+                made = self.b.emit(op, x)[0]
             case "add" | "mul":
                 op = rng.choice((Add(out=Q), Sub(out=Q))) if what == "add" else Mul(out=Q)
-                return self.b.emit(op, x, rng.choice(alike))[0]
+                made = self.b.emit(op, x, rng.choice(alike))[0]
             case "concat":
-                return self.b.emit(Concat(3), x, rng.choice(wide))[0]
+                made = self.b.emit(Concat(3), x, rng.choice(wide))[0]
             case "pad":
-                return self.b.emit(Pad((0, 1, 0, 0), (0, 0, 1, 0)), x)[0]
+                made = self.b.emit(Pad((0, 1, 0, 0), (0, 0, 1, 0)), x)[0]
             case "resize":
-                return self.b.emit(ResizeNearest(tuple(i // 2 for i in range(2 * h)), tuple(range(w))), x)[0]
+                made = self.b.emit(ResizeNearest(tuple(i // 2 for i in range(2 * h)), tuple(range(w))), x)[0]
             case "mean":
-                return self.b.emit(Mean((1, 2), True, Q, self.rounding()), x)[0]
-        return self.b.emit(AveragePool((h, w), rounding=Rounding.TFLITE), x)[0]
+                made = self.b.emit(Mean((1, 2), True, Q, self.rounding()), x)[0]
+            case _:
+                made = self.b.emit(AveragePool((h, w), rounding=Rounding.TFLITE), x)[0]
+        return made
 
 
 def network(seed: int, name: str = "infer") -> tuple[Module, int]:

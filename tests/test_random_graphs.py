@@ -205,7 +205,9 @@ def runner(compiled: Compiled) -> tuple[str, int]:
         f"    status = status ? status : tte_port_read({place('input', i)}, {v.type.bytes}) != {v.type.bytes};\n"
         for i, v in enumerate(given)
     )
-    written = "".join(f"    tte_port_write({place('output', i)}, {v.type.bytes});\n" for i, v in enumerate(returned))
+    written = "".join(
+        f"    tte_port_write({place('output', i)}, {v.type.bytes});\n" for i, v in enumerate(returned)
+    )
     passed = [cast(v, "input", i) for i, v in enumerate(given)] + [cast(v, "output", i) for i, v in enumerate(returned)]
     view = {"name": name, "fence": FENCE, "bytes": max(compiled.plan.arena, 1), "read": read, "write": written}
     return RUN % (view | {"passed": "".join(passed) if function.caller else ""}), used

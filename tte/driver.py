@@ -10,9 +10,9 @@ from typing import Literal, TypeAlias
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
+from tte.passes.memory.cascade import cascade, schedule
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
-from tte.passes.memory.cascade import cascade, schedule
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from tte.ir import Node
 from tte.op import Kernel
-from tte.passes.memory.flow import Flow, flow, padded, span
-from tte.passes.memory.rows import BY_ROWS, Access, Pulled, access, kernels, pull, together
+from tte.passes.memory.flow import flow, padded, span
+from tte.passes.memory.rows import Access, Pulled, access, kernels, pull, together
 from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program
 from tte.types import Value
 

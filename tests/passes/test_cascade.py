@@ -59,7 +59,7 @@ def test_a_ring_one_row_short_is_caught(seed: int, data: st.DataObject) -> None:
     one = {v for v in plan_values(plan) if homes.get(v, v) == home}
     slots = tuple(replace(s, rows=s.rows - 1) if s.value in one else s for s in plan.functions["infer"])
     assume(all(s.rows > 0 for s in slots if s.value in one))
-    with pytest.raises(InternalError, match="overwritten|shares bytes|is a ring"):
+    with pytest.raises(InternalError, match=r"overwritten|shares bytes|is a ring"):
         check_plan(program, replace(plan, functions={"infer": slots}))
 
 
@@ -102,7 +102,7 @@ def test_a_distance_eight_bytes_short_is_caught(module: Module, backward: bool) 
         return MemoryPlan(1 << 20, 0, (), {"infer": tuple(slots)})
 
     check_plan(program, plan(distance))
-    with pytest.raises(InternalError, match="shares bytes|overwritten|lost"):
+    with pytest.raises(InternalError, match=r"shares bytes|overwritten|lost"):
         check_plan(program, plan(distance - 8))
 
 
