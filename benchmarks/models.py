@@ -71,7 +71,7 @@ def measure(path: Path, board: Board, folder: Path) -> Row:
     run = infer(done.module, build(folder, board), board, [sample])
     right = all(np.array_equal(a, meant[v.name]) for a, v in zip(run.outputs[0], graph.outs, strict=True))
     calls = next(f for f in done.program.functions if f.name == "infer").calls
-    counts = run.layers or (0,) * len(calls)
+    counts = run.steps or (0,) * len(calls)
     steps = tuple(
         Step(str(c.node), c.kernel.symbol, c.node.op.macs(*c.node.types), n) for c, n in zip(calls, counts, strict=True)
     )

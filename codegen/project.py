@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tte.codegen import cfmt
@@ -13,7 +14,7 @@ from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
-from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
@@ -43,8 +44,8 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     }
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
-    view |= {"passed": partial(_passed, plan, constants.symbols), "told": partial(_told, step_of)}
-    view |= {"assigned": _assigned, "moved": _moved}
+    view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
+    view |= {"assigned": _assigned, "declared": _declared, "rest": _rest}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
@@ -81,14 +82,33 @@ def _assigned(step: Step) -> list[str]:
     return [f".{key} = {value}" for key, value in step.scalars]
 
 
-def _moved(step: Step) -> list[str]:
-    """What a step over rows passes after the rows of input 0: the result at its row, the rest as it is."""
-    return [f"{n} + r * {step.row_size}" if n == "y" else n for _, n in step.pointers[1:]]
+def _declared(step: Step) -> list[str]:
+    """What a step takes."""
+    first, *rest = [text for text, _ in step.pointers]
+    return [first, "int32_t ring", "int32_t r", "int32_t n", *rest] if step.loop else [first, *rest]
 
 
-def _passed(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> list[list[str]]:
-    """The arguments of every call."""
-    return [arguments(call, _slots(plan, function), symbols) for call in function.calls]
+def _rest(step: Step) -> list[str]:
+    """What a step over rows passes to its kernel after the rows of input 0."""
+    return [name for _, name in step.pointers[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What `infer` does next: one call, or a cascade; the arguments of each call, and its number of steps."""
+
+    calls: tuple[tuple[Call, list[str], int], ...]
+    cascade: Cascade | None
+
+
+def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Block]:
+    """The calls of a function in turn, with their arguments."""
+    slots = _slots(plan, function)
+    for calls, cascade in function.blocks:
+        block = [function.calls[i] for i in calls]
+        counts = Counter(cascade.order if cascade else ())
+        passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(block)]
+        yield Block(tuple(passed), cascade)
 
 
 def _runtime(headers: list[str]) -> Iterable[tuple[str, bytes]]:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tte.codegen.cfmt import CTYPES, number
-from tte.op import Window
+from tte.op import Scalars, Window
 from tte.program import Call, Program, Slot
-from tte.types import Array, Value
+from tte.types import Array, TensorType, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A C function that makes one kernel compute one layer: its parameters, `scalars` as C, and the loop over rows."""
+    """A C function that makes one kernel compute a layer or some rows of it: its parameters, `scalars` as C.
+
+    With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0). Input 0 has
+    `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there; a row of the result has `size`
+    elements.
+    """
 
     name: str
     call: Call
     scalars: tuple[tuple[str, str], ...]
     pointers: tuple[tuple[str, str], ...]  # (declaration, name)
+    loop: bool
     window: Window | None
-    rows: int  # of the result
-    h: int  # rows of input 0
-    row_bytes: int  # of input 0
-    row_size: int  # elements of a row of the result
+    h: int
+    bytes: int
+    size: int
 
 
 def steps(program: Program) -> dict[Call, Step]:
@@ -31,8 +36,10 @@ def steps(program: Program) -> dict[Call, Step]:
     made: dict[tuple[object, ...], Step] = {}
     result = {}
     for function in program.functions:
+        rowwise = {c for cascade in function.cascades for c in function.calls[cascade.first : cascade.stop]}
         for call in function.calls:
-            scalars = tuple((k, number(v)) for k, v in call.params.items())
+            params = row_params(call) if call in rowwise else call.params
+            scalars = tuple((k, number(v)) for k, v in params.items())
             extent = _extent(call)
             pointers = _pointers(call)
             key = (call.kernel.symbol, scalars, extent, pointers)
@@ -42,14 +49,33 @@ def steps(program: Program) -> dict[Call, Step]:
     return result
 
 
-def _extent(call: Call) -> tuple[Window | None, int, int, int, int]:
-    """How a layer is made of rows, for a "window" kernel."""
-    if call.kernel.form != "window":
-        return None, 1, 1, 0, 0
+def row_params(call: Call) -> Scalars:
+    """The parameters with which a kernel makes one row."""
+    if call.kernel.form != "flat":
+        return call.params
     ins, outs = call.node.types
+    cut = tuple(row(t) if i in call.at else t for i, t in enumerate(ins))
+    found = call.node.op.params(cut, tuple(map(row, outs)))
+    return {k: v for k, v in found.items() if isinstance(v, (int, float))}
+
+
+def row(t: TensorType) -> TensorType:
+    """One row of a map."""
+    return replace(t, shape=(1, 1, *t.shape[2:]))
+
+
+def _extent(call: Call) -> tuple[bool, Window | None, int, int, int]:
+    """How a layer is made of rows, where the kernel makes one at a time."""
+    ins, outs = call.node.types
+    if call.kernel.form not in {"window", "accumulate"}:
+        return False, None, 1, 0, 0
     x, y = ins[0], outs[0]
-    rows, h = y.shape[1], x.shape[1]
-    return call.node.op.window(ins, outs), rows, h, x.bytes // h, y.size // rows
+    window = call.node.op.window(ins, outs) if call.kernel.form == "window" else None
+    h, oh = x.shape[1], y.shape[1]
+    if window is None:
+        return True, None, h, x.bytes // h, 0
+    lowest = (oh - 1) * window.stride - window.pad + (window.size - 1) * window.dilation
+    return True, window, h if window.pad or lowest >= h else 0, x.bytes // h, y.size // oh
 
 
 def _pointers(call: Call) -> tuple[tuple[str, str], ...]:
@@ -99,21 +125,45 @@ def weights(program: Program) -> Weights:
     return Weights(arrays, symbols)
 
 
-def arguments(call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Call, str], str]) -> list[str]:
-    """What a call passes to its step: places in the arena, the caller's pointers, and arrays in flash."""
+def arguments(
+    call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Call, str], str], rowwise: bool = False
+) -> list[str]:
+    """What a call passes to its step: places in the arena, the caller's pointers, and arrays in flash.
+
+    `rowwise` it makes its row r; otherwise all rows.
+    """
     places = dict(zip(call.at, call.ins, strict=True))
     op = call.node.op
     passed: list[str] = []
+    loop = call.kernel.form in {"window", "accumulate"}
 
-    def place(v: Value, c: str) -> str:
-        return f"({c} *)(base + {slots[v].offset})" if v in slots else v.name
+    def place(v: Value, c: str, at_row: bool = False) -> str:
+        start = f"({c} *)(base + {slots[v].offset})" if v in slots else v.name
+        rows = v.type.shape[1] if at_row and len(v.type.shape) == 4 else 1
+        if rows == 1:
+            return start
+        kept = (slots[v].rows if v in slots else 0) or rows
+        which = (
+            ""
+            if kept == 1
+            else f" + r * {v.type.size // rows}"
+            if kept == rows
+            else f" + r % {kept} * {v.type.size // rows}"
+        )
+        return start + which
 
     for i, value in enumerate(call.node.ins):
         if i in places:
-            passed.append(place(places[i], value.type.dtype.c))
+            passed.append(place(places[i], value.type.dtype.c, rowwise and not loop))
         elif (call, op.operand(i)) in symbols:
             passed.append(symbols[call, op.operand(i)])
+        if i == 0 and loop:
+            v = places[0]
+            h = call.node.ins[0].type.shape[1]
+            kept = (slots[v].rows if v in slots else 0) or h
+            steps = h if call.kernel.form == "accumulate" else call.node.outs[0].type.shape[1]
+            passed += [str(kept), "r", "1"] if rowwise else [str(kept), "0", str(steps)]
     operands = {op.operand(i) for i in range(len(call.node.ins))}
     passed += [symbols[call, k] for k in call.consts if k not in operands]
-    passed += [place(v, v.type.dtype.c) for v in (*call.outs, *([call.scratch] if call.scratch else []))]
-    return passed
+    passed += [place(v, v.type.dtype.c, rowwise and call.kernel.form != "accumulate") for v in call.outs]
+    return passed + ([f"(int8_t *)(base + {slots[call.scratch].offset})"] if call.scratch else [])

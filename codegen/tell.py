@@ -10,7 +10,8 @@ from tte.target import Board
 def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int) -> Record:
     """Everything worth telling of a compilation."""
     functions = tuple(
-        Work(f.name, tuple(map(_layer, f.calls)), tuple(map(_place, plan.functions[f.name]))) for f in program.functions
+        Work(f.name, tuple(map(_layer, f.calls)), tuple(map(_place, plan.functions[f.name])), tuple(f.steps))
+        for f in program.functions
     )
     states = tuple(map(_place, plan.states))
     return Record(program.name, board.name, plan.arena, plan.bound, weights_bytes, states, functions)
@@ -33,4 +34,4 @@ def _layer(call: Call) -> Layer:
 
 def _place(slot: Slot) -> Place:
     v = slot.value
-    return Place(v.name, str(v.type), slot.offset, v.type.bytes, slot.first, slot.last)
+    return Place(v.name, str(v.type), slot.offset, slot.bytes, slot.first, slot.last)

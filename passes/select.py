@@ -21,6 +21,11 @@ def cheapest(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
     return min(candidates, key=lambda c: c.cost)
 
 
+def least_scratch(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+    """The cheapest of those that ask for the fewest bytes."""
+    return min(candidates, key=lambda c: (c.scratch, c.cost))
+
+
 def select(module: Module, board: Board, caller: bool = False, prefer: Prefer = cheapest) -> Program:
     """Lower the module to kernel calls. With `caller`, inputs and outputs are the caller's buffers."""
     constants = {s.value: s for s in module.states if s.storage == "flash"}

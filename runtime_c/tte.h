@@ -43,27 +43,48 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_STEP static __attribute__((noinline)) void
 #endif
 
+/**
+ * Between rows: what a row wrote may be read by the next, and over what a row read the next may write, though kernels
+ * promise (`restrict`) that neither happens within a row.
+ */
+#define TTE_ROW_DONE() __asm__ volatile("" ::: "memory")
+
+/** A sum kept in bytes of any alignment. */
+TTE_INLINE int32_t tte_load_s32(const int8_t *p)
+{
+    int32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/** Keep a sum. */
+TTE_INLINE void tte_store_s32(int8_t *p, int32_t v)
+{
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
 /** Rows k of a filter, first <= k < last, that lie inside the input. */
 typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each; those outside the returned span point at x.
+ * x has h rows of `bytes` each, of which the last `ring` are there; those outside the returned span point at x. h is 0
+ * where no row is outside x.
  */
-TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t r, int32_t h, int32_t bytes, int32_t size,
-                             int32_t stride, int32_t pad, int32_t dilation)
+TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int32_t r, int32_t h, int32_t bytes,
+                             int32_t size, int32_t stride, int32_t pad, int32_t dilation)
 {
     const int32_t top = r * stride - pad;
     tte_span span = {0, size};
-    while (span.first < size && top + span.first * dilation < 0) {
+    while (h > 0 && span.first < size && top + span.first * dilation < 0) {
         span.first++;
     }
-    while (span.last > span.first && top + (span.last - 1) * dilation >= h) {
+    while (h > 0 && span.last > span.first && top + (span.last - 1) * dilation >= h) {
         span.last--;
     }
     for (int32_t k = 0; k < size; k++) {
         const int32_t inside = k >= span.first && k < span.last;
-        rows[k] = (const char *)x + (inside ? (ptrdiff_t)(top + k * dilation) * bytes : 0);
+        rows[k] = (const char *)x + (inside ? (ptrdiff_t)((top + k * dilation) % ring) * bytes : 0);
     }
     return span;
 }

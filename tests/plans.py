@@ -13,7 +13,8 @@ from tte.op import Kernel
 from tte.ops.add import Add
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import plan_memory
-from tte.program import Call, Function, MemoryPlan, Program, check_plan
+from tte.program import Call, Function, MemoryPlan, Program
+from tte.replay import check_plan
 from tte.types import DType, TensorType, Value
 
 

@@ -20,7 +20,8 @@ from tte.passes.memory import offsets
 from tte.passes.memory.flow import flow
 from tte.passes.memory.plan import check_fit, plan_memory
 from tte.passes.simplify.dce import dce
-from tte.program import Candidate, MemoryPlan, Program, Slot, check_plan
+from tte.program import Candidate, MemoryPlan, Program, Slot
+from tte.replay import check_plan
 from tte.target import Memory, load_board
 from tte.types import DType, TensorType, Value
 

@@ -10,13 +10,13 @@ from typing import Literal, TypeAlias
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
+from tte.passes.memory.cascade import cascade, schedule
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
-from tte.passes.memory.scratch import least_scratch, within
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
-from tte.passes.select import Prefer, cheapest, select
+from tte.passes.select import Prefer, cheapest, least_scratch, select
 from tte.passes.simplify.cancel_transposes import cancel_transposes
 from tte.passes.simplify.dce import dce
 from tte.passes.simplify.fold_constants import fold_constants
@@ -24,7 +24,8 @@ from tte.passes.simplify.fuse_activation import fuse_activation
 from tte.passes.simplify.fuse_pad import fuse_pad
 from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
-from tte.program import MemoryPlan, Program, check_plan
+from tte.program import MemoryPlan, Program
+from tte.replay import check_plan
 from tte.store import files
 from tte.target import Board
 
@@ -92,16 +93,15 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     """Kernels for the nodes, then the order of the calls, then their places in memory."""
 
-    def attempt(prefer: Prefer) -> tuple[Program, MemoryPlan]:
-        program = order(select(module, board, "caller" in options.io, prefer))
-        return program, plan_memory(program)
-
+    caller = "caller" in options.io
     if options.prefer or options.memory == "fast":
-        return attempt(options.prefer or cheapest)
-    least = attempt(least_scratch)
-    limit = least[1].arena * (5 if options.memory == "balanced" else 4) // 4
-    found = attempt(within(limit, *least))
-    return found if found[1].arena <= limit else least
+        program = order(select(module, board, caller, options.prefer or cheapest))
+        return program, plan_memory(program)
+    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
+    plan = schedule(ordered, options.memory)
+    chosen = select(module, board, caller, plan.prefer(ordered))
+    programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
+    return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 
 
 def run_passes(module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None) -> Module:

@@ -20,6 +20,16 @@ def patches(ins: Types, outs: Types, params: Params) -> int:
     return 16 * pairs(kh, kw * c) + 3
 
 
+def patches2(ins: Types, outs: Types, params: Params) -> int:
+    """The same of two patches,"""
+    return (patches(ins, outs, params) - 3) // 2 + 3
+
+
+def patches1(ins: Types, outs: Types, params: Params) -> int:
+    """and of one."""
+    return (patches(ins, outs, params) - 3) // 4 + 3
+
+
 def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Weights [co, runs, ..] as words {a0, b0, a1, b1} of two channels, a and b, and two values; see `order`."""
     w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].quant)

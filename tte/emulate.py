@@ -48,14 +48,14 @@ class Raw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inference:
-    """The model's own outputs for each sample; what the first one cost, in all and by layer; the most stack used.
+    """The model's own outputs for each sample; what the first one cost, in all and by step; the most stack used.
 
     Costs are None where the board counts nothing, the stack where it is not painted.
     """
 
     outputs: tuple[Arrays, ...]
     instructions: int | None
-    layers: tuple[int, ...] | None
+    steps: tuple[int, ...] | None
     stack: int | None
 
 
@@ -108,12 +108,12 @@ def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], co
         outputs.append(after(module, tuple(found)))
     if raw.exit_code or len(raw.data) != at + 4:
         raise InternalError(board.name, f"the program ended with exit code {raw.exit_code} after {len(raw.data)} bytes")
-    layers = _layers(raw)
+    steps = _steps(raw)
     stack = struct.unpack_from("<I", raw.data, at)[0] if board.cpu.stack else None
-    return Inference(tuple(outputs), sum(layers) if layers else None, layers, stack)
+    return Inference(tuple(outputs), sum(steps) if steps else None, steps, stack)
 
 
-def _layers(raw: Raw) -> tuple[int, ...] | None:
+def _steps(raw: Raw) -> tuple[int, ...] | None:
     """Counts of the first call by step: from its entry to the next one's; what comes before the first is its too."""
     if not raw.marks:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -45,7 +46,9 @@ class Kernel:
 
     `form` says what one call of the C body computes:
     "whole", the whole result; "flat", any number of rows, as many as its parameters say; "window", one row of the
-    result from pointers to the rows of input 0 (`Op.window`). The layer is a loop over calls, made by codegen.
+    result from pointers to the rows of input 0 (`Op.window`); "accumulate", given one row of input 0 and its number,
+    adds it to sums in scratch, which the first row clears, and from the last row makes the result, which is one row.
+    A layer and a cascade are loops over calls, made by codegen; constants may not depend on the number of rows.
 
     Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
     `pack` lays constants out anew (by name of the operand, see `Op.operands`, and of the array; it is also given the
@@ -57,19 +60,21 @@ class Kernel:
     ins: tuple[DType, ...]
     outs: tuple[DType, ...]
     isa: str = ""
-    form: Literal["whole", "flat", "window"] = "whole"
+    form: Literal["whole", "flat", "window", "accumulate"] = "whole"
     inplace: tuple[tuple[int, int], ...] = ()  # (input, output) pairs that may be the same memory
     when: Callable[[Types, Types, Params], bool] = lambda ins, outs, params: True
     needs: str = ""  # what `when` asks, in words, for the report
     scratch: Callable[[Types, Types, Params], int] = lambda ins, outs, params: 0  # bytes
     per_mac: float = 8.0  # modelled instructions per multiply-accumulate,
     per_out: float = 20.0  # and per element of the results
+    rest: tuple[float, ...] = ()  # what 1, 2.. pixels cost that are too few to be computed at once, in those that are
     pack: Callable[[Consts, Types, Types], Consts] | None = None
+    params: str = ""  # the kernel whose struct it takes, if not its own
 
     @property
     def struct(self) -> str:
         """The C type of its parameters, shared by the variants of one kernel."""
-        return self.symbol.removesuffix(f"_{self.isa}") + "_params"
+        return (self.params or self.symbol.removesuffix(f"_{self.isa}")) + "_params"
 
     def fits(self, ins: Types, outs: Types, params: Params) -> bool:
         """True if it computes a node of these types; one dtype at the end of `ins` stands for any further inputs."""
@@ -77,9 +82,14 @@ class Kernel:
         asked = self.ins + self.ins[-1:] * (len(given) - len(self.ins)) if self.ins else ()
         return (given, tuple(t.dtype for t in outs)) == (asked, self.outs) and self.when(ins, outs, params)
 
-    def cost(self, macs: int, outs: Types) -> float:
-        """Modelled instructions of one call; only their order matters, to `select`."""
-        return self.per_mac * macs + self.per_out * sum(t.size for t in outs)
+    def cost(self, macs: int, outs: Types, by_rows: bool = False) -> float:
+        """Modelled instructions of a call, or of one row after the other; only their order matters, to `select`."""
+        whole = self.per_mac * macs + self.per_out * sum(t.size for t in outs)
+        tile, shape = len(self.rest) + 1, outs[0].shape
+        if tile == 1 or len(shape) < 2:
+            return whole
+        pixels = shape[-2] if by_rows or self.form == "window" else math.prod(shape[:-1])
+        return whole * (pixels // tile * tile + (0.0, *self.rest)[pixels % tile]) / pixels
 
 
 class Op:

@@ -1,12 +1,10 @@
-"""Lowered programs, memory plans, and a checker that shares nothing with the planner. Floor 3."""
+"""Lowered programs and their memory plans. Floor 3."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from tte.errors import InternalError
 from tte.ir import Node, State
 from tte.op import Consts, Kernel, Scalars, Values
 from tte.types import Value
@@ -43,12 +41,38 @@ class Call:
     scratch: Value | None
     candidates: tuple[Candidate, ...]
 
+    def inplace(self, kernel: Kernel) -> Iterator[tuple[Value, Value]]:
+        """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
+        for o, y in enumerate(self.outs):
+            for x in dict.fromkeys(self.ins):
+                positions = (i for i, v in zip(self.at, self.ins, strict=True) if v == x)
+                if x.type.bytes == y.type.bytes and all((i, o) in kernel.inplace for i in positions):
+                    yield x, y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cascade:
+    """Neighbouring calls, first <= i < stop, that run row by row.
+
+    `order` names, by their place in the cascade, the calls whose next row is made, one after the other. `rings` are
+    values of which only the last rows are kept, and how many; row r lies at r modulo that. A value that has a home lies
+    where that one does, and its rows are replaced by those. `backward` it goes from the last rows to the first.
+    """
+
+    first: int
+    stop: int
+    order: tuple[int, ...]
+    rings: dict[Value, int]
+    homes: dict[Value, Value]
+    backward: bool = False
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """What a graph became. `ins` and `outs` are storage values, as in Call; with `caller` the caller's buffers.
 
-    `bound` is a number of bytes below which no order of the calls can go; `order` proves it.
+    `cascades` are ranges of `calls`, in order and apart. `bound` is a number of bytes below which no places can go;
+    without cascades no order of the calls can either (`order` proves it).
     """
 
     name: str
@@ -58,6 +82,25 @@ class Function:
     updates: tuple[tuple[Value, Value], ...]
     caller: bool = False
     bound: int = 0
+    cascades: tuple[Cascade, ...] = ()
+
+    @property
+    def blocks(self) -> Iterator[tuple[range, Cascade | None]]:
+        """The calls in turn: one, or a cascade's. One call is a cascade if its step doesn't make all rows in order."""
+        starts = {c.first: c for c in self.cascades}
+        at = 0
+        while at < len(self.calls):
+            found = starts.get(at)
+            calls = range(at, found.stop if found else at + 1)
+            plain = found and len(calls) == 1 and self.calls[at].kernel.form != "flat" and not found.backward
+            yield calls, None if plain else found
+            at = calls.stop
+
+    @property
+    def steps(self) -> Iterator[int]:
+        """The calls whose C function is entered, one after the other."""
+        for calls, cascade in self.blocks:
+            yield from (calls[k] for k in (cascade.order if cascade else (0,)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,17 +114,28 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where in the arena a value lies, and at which calls (both included) it is alive; inputs live from call -1."""
+    """Where in the arena a value lies, and at which calls (both included) it is alive; inputs live from call -1.
+
+    With `rows` it is a ring of so many, in which row r lies at r modulo `rows`. What a cascade touches is alive at all
+    of its calls.
+    """
 
     value: Value
     offset: int
     first: int
     last: int
+    rows: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it takes."""
+        t = self.value.type
+        return t.bytes // t.shape[1] * self.rows if self.rows else t.bytes
 
     @property
     def end(self) -> int:
         """The first byte after it."""
-        return self.offset + self.value.type.bytes
+        return self.offset + self.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,104 +155,3 @@ class MemoryPlan:
         slots = (*self.states, *self.functions[function.name])
         living = sorted((s for s in slots if s.first <= step <= s.last), key=lambda s: s.first)
         return tuple({s.offset: s for s in living}.values())
-
-
-def check_plan(program: Program, plan: MemoryPlan) -> None:
-    """Replay the program over a memory whose every byte knows which value it holds.
-
-    No lifetime is computed here: a value that was overwritten too early is found when somebody reads it. The lives
-    that the plan claims must cover every access.
-    """
-    if set(plan.functions) != {f.name for f in program.functions}:
-        raise InternalError(program.name, "the plan is of other functions")
-    for function in program.functions:
-        _Replay(program, function, plan).run()
-
-
-class _Replay:
-    """One function over one shadow memory. The caller's buffers have no bytes here."""
-
-    def __init__(self, program: Program, function: Function, plan: MemoryPlan) -> None:
-        self.function, self.plan, self.time = function, plan, -1
-        self.elsewhere = {*function.ins, *function.outs} if function.caller else set()
-        placed = [*plan.states, *plan.functions[function.name]]
-        self.slots = {s.value: s for s in placed}
-        self.ids = {v: i + 1 for i, v in enumerate(self.slots)}
-        self.memory = np.zeros(plan.arena, np.int32)
-        self.require(len(self.slots) == len(placed), function.name, "a value has two slots")
-        resident = {s.value for s in program.states if s.storage == "sram"}
-        self.require(resident == {s.value for s in plan.states}, function.name, "not all states in sram have a slot")
-
-    def run(self) -> None:
-        """Give inputs and states their bytes, make every call, and ask for what must be there at the end."""
-        for slot in self.slots.values():
-            self.require(slot.offset >= 0 and slot.end <= self.plan.arena, slot.value, "lies outside the arena")
-            self.require(slot.offset % ALIGN == 0, slot.value, "is not aligned")
-        given = [*(s.value for s in self.plan.states), *(v for v in self.function.ins if v not in self.elsewhere)]
-        for value in given:
-            self.write(value)
-        for value in given:
-            self.require(self.holds(value), value, "shares bytes with another input or state")
-        for call in self.function.calls:
-            self.time += 1
-            self.call(call)
-        self.time += 1
-        renewed = dict(self.function.updates)
-        for slot in self.plan.states:
-            after = self.slot(renewed.get(slot.value, slot.value))
-            self.require(after.offset == slot.offset and self.holds(after.value), slot.value, "is lost at the end")
-        for value in self.function.outs:
-            self.require(value in self.elsewhere or self.holds(value), value, "is lost at the end")
-
-    def call(self, call: Call) -> None:
-        """Read all operands, then write all results and the scratch, which may not touch the operands."""
-        reads = [v for v in dict.fromkeys(call.ins) if self.placed(v, call)]
-        for v in reads:
-            self.require(self.holds(v), call.node, f"{v.name} was overwritten before this reads it")
-        writes = [*call.outs, *([call.scratch] if call.scratch else [])]
-        for o, w in enumerate(writes):
-            if not self.placed(w, call):
-                continue
-            for r in reads:
-                a, b = self.slots[w], self.slots[r]
-                apart = a.end <= b.offset or b.end <= a.offset
-                same = a.offset == b.offset and a.end == b.end and w is not call.scratch
-                self.require(
-                    apart or (same and self.inplace(call, r, o)), call.node, f"{w.name} shares bytes with {r.name}"
-                )
-            self.write(w)
-        for w in writes:
-            self.require(w in self.elsewhere or self.holds(w), call.node, "two of its results share bytes")
-
-    @staticmethod
-    def inplace(call: Call, value: Value, o: int) -> bool:
-        """True if result `o` may lie on `value` at every position where it is an input."""
-        positions = [i for i, v in zip(call.at, call.ins, strict=True) if v == value]
-        return all((i, o) in call.kernel.inplace for i in positions)
-
-    def placed(self, value: Value, call: Call) -> bool:
-        """True if it lies in the arena; it must have exactly one place."""
-        inside = value in self.slots
-        self.require(inside != (value in self.elsewhere), call.node, f"{value.name} must have exactly one place")
-        return inside
-
-    def holds(self, value: Value) -> bool:
-        """True if all its bytes hold it; it must be alive."""
-        s = self.slot(value)
-        self.require(s.first <= self.time <= s.last, value, f"is used at call {self.time}, outside its life")
-        return bool((self.memory[s.offset : s.end] == self.ids[value]).all())
-
-    def write(self, value: Value) -> None:
-        """Its bytes hold it from now on."""
-        s = self.slot(value)
-        self.memory[s.offset : s.end] = self.ids[value]
-
-    def slot(self, value: Value) -> Slot:
-        """Its slot, which the plan must have."""
-        self.require(value in self.slots, value, "has no slot")
-        return self.slots[value]
-
-    def require(self, condition: bool, where: object, what: str) -> None:
-        """Our fault unless `condition` holds."""
-        if not condition:
-            raise InternalError(f"{self.function.name}: {where}", what)

@@ -48,11 +48,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A function of the model: its layers in their order, and its tensors."""
+    """A function of the model: its layers in their order, its tensors, and which layer works on when, step by step."""
 
     name: str
     layers: tuple[Layer, ...]
     places: tuple[Place, ...]
+    steps: tuple[int, ...]
+
+    def by_layer(self, counts: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        """What each layer cost, given what each step did."""
+        if counts is None:
+            return None
+        totals = [0] * len(self.layers)
+        for layer, count in zip(self.steps, counts, strict=True):
+            totals[layer] += count
+        return tuple(totals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,12 @@ def read_record(folder: Path) -> Record:
     try:
         table = json.loads((folder / PLAN).read_text())
         functions = tuple(
-            Work(f["name"], tuple(map(_read_layer, f["layers"])), tuple(Place(**p) for p in f["places"]))
+            Work(
+                f["name"],
+                tuple(map(_read_layer, f["layers"])),
+                tuple(Place(**p) for p in f["places"]),
+                tuple(f["steps"]),
+            )
             for f in table.pop("functions")
         )
         states = tuple(Place(**p) for p in table.pop("states"))

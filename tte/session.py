@@ -38,7 +38,8 @@ class Session:
             elf = build(self.folder, self.board)
         with progress(f"running {self.record.model} on {self.board.name}"):
             found = infer(self.module, elf, self.board, samples)
-        return found, measure(self.folder, self.board, found.instructions, found.layers, found.stack)
+        layers = self.record.infer.by_layer(found.steps)
+        return found, measure(self.folder, self.board, found.instructions, layers, found.stack)
 
     def measure(self) -> Measured:
         """Run on random inputs."""

@@ -5,14 +5,14 @@ Calls are numbers, sets of calls are integers used as bit masks, and values are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from tte.program import ALIGN, Call, Function
 from tte.types import Value
 
-Pairs: TypeAlias = tuple[tuple[int, int], ...]
+Pairs: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 def padded(size: int) -> int:
@@ -24,7 +24,7 @@ def padded(size: int) -> int:
 class Flow:
     """The values of a function that the planner places (states and the caller's buffers lie elsewhere), and its calls.
 
-    `reuse` are the pairs (x, y) of a call's input and result that may be the same memory if x dies there.
+    `reuse` are a call's inputs x and results y that may share memory if x dies there, and how much: (x, y, bytes).
     """
 
     values: tuple[Value, ...]
@@ -56,7 +56,7 @@ class Flow:
         dying = [x for x in self.reads[call] if not self.readers[x] & left and x not in self.kept]
         during = live + self.made[call] + self.scratch[call]
         if self.reuse[call]:
-            during -= saved(self.sizes, tuple(p for p in self.reuse[call] if p[0] in dying))
+            during -= saved(tuple(p for p in self.reuse[call] if p[0] in dying))
         return during, live + self.lasting[call] - sum(self.sizes[x] for x in dying)
 
     def closure(self) -> tuple[list[int], list[int]]:
@@ -85,13 +85,16 @@ class Flow:
                 need[call] += size
         for call, pairs in enumerate(self.reuse):
             dying = tuple(p for p in pairs if p[0] not in self.kept and not self.readers[p[0]] & down[call])
-            need[call] -= saved(self.sizes, dying)
+            need[call] -= saved(dying)
         ends = sum(self.sizes[x] for x in self.given), sum(self.sizes[y] for y in self.kept)
         return max(*need, *ends)
 
 
-def flow(function: Function) -> Flow:
-    """Number the values; states and the caller's buffers only order the calls."""
+def flow(function: Function, over: Callable[[Call], Iterable[tuple[Value, Value, int]]] = lambda call: ()) -> Flow:
+    """Number the values; states and the caller's buffers only order the calls.
+
+    `over` are more pairs of a call's input and result that may share so many bytes than those that may be the same.
+    """
     outside = {new for _, new in function.updates} | ({*function.ins, *function.outs} if function.caller else set())
     maker = {v: i for i, c in enumerate(function.calls) for v in c.outs}
     inside = tuple(v for v in (*function.ins, *maker) if v not in outside)
@@ -102,6 +105,9 @@ def flow(function: Function) -> Flow:
             readers[v] = readers.get(v, 0) | 1 << i
     sizes = tuple(padded(v.type.bytes) for v in inside)
     kept = frozenset(index[v] for v in function.outs if v in index)
+
+    def same(call: Call) -> Iterator[tuple[Value, Value, int]]:
+        return ((x, y, padded(x.type.bytes)) for x, y in call.inplace(call.kernel))
 
     def made(call: Call, unread: bool) -> int:
         found = (index[v] for v in call.outs if v in index)
@@ -119,7 +125,8 @@ def flow(function: Function) -> Flow:
         lasting=tuple(made(c, False) for c in function.calls),
         scratch=tuple(padded(c.scratch.type.bytes) if c.scratch else 0 for c in function.calls),
         reuse=tuple(
-            tuple((index[x], index[y]) for x, y in _inplace(c) if x in index and y in index) for c in function.calls
+            tuple((index[x], index[y], n) for x, y, n in (*same(c), *over(c)) if x in index and y in index)
+            for c in function.calls
         ),
         before=tuple(_before(function, maker, readers)),
     )
@@ -137,23 +144,19 @@ def _before(function: Function, maker: dict[Value, int], readers: dict[Value, in
         yield mask
 
 
-def _inplace(call: Call) -> Iterator[tuple[Value, Value]]:
-    """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
-    for o, y in enumerate(call.outs):
-        for x in dict.fromkeys(call.ins):
-            positions = (i for i, v in zip(call.at, call.ins, strict=True) if v == x)
-            if x.type.bytes == y.type.bytes and all((i, o) in call.kernel.inplace for i in positions):
-                yield x, y
+def span(f: Flow, x: int) -> tuple[int, int]:
+    """When a value lives: from the call that makes it, -1 if it is given, to the last that reads it."""
+    return f.maker[x], f.calls if x in f.kept else max([f.maker[x], *bits(f.readers[x])])
 
 
-def saved(sizes: tuple[int, ...], pairs: Pairs) -> int:
+def saved(pairs: Pairs) -> int:
     """The most bytes that results can take over, each from one input and each input once."""
     if not pairs:
         return 0
-    (x, y), rest = pairs[0], pairs[1:]
+    (x, y, size), rest = pairs[0], pairs[1:]
     free = tuple(p for p in rest if p[0] != x and p[1] != y)
-    with_it = sizes[x] + saved(sizes, free)
-    return with_it if free == rest else max(with_it, saved(sizes, rest))
+    with_it = size + saved(free)
+    return with_it if free == rest else max(with_it, saved(rest))
 
 
 def bits(mask: int) -> Iterator[int]:

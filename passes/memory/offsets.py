@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
-
-Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 BUDGET = 3_000_000  # pairs of buffers that the search may look at
 TRIES = 3_000  # and orders that it may try
@@ -24,6 +22,30 @@ class Buffer:
     def meets(self, other: Buffer) -> bool:
         """True if both are alive at some time."""
         return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Buffers x and y that may share bytes though both are alive at the time when y comes and x goes.
+
+    Without `distance`, y may be x; with it, y may lie over x if x begins at least so many bytes behind it, or if it is
+    `backward` and y ends at least so many bytes behind x.
+    """
+
+    x: int
+    y: int
+    distance: int | None = None
+    backward: bool = False
+
+    def span(self, buffers: Sequence[Buffer]) -> int:
+        """The fewest bytes that hold both."""
+        x, y = buffers[self.x].size, buffers[self.y].size
+        if self.distance is None:
+            return max(x, y)
+        return max(y, max(0, self.distance) + x)
+
+
+Pairs: TypeAlias = tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +66,54 @@ _KEYS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 )
 
 
-def arrange(buffers: Sequence[Buffer], reuse: Pairs, target: int) -> Layout:
-    """Place the buffers; stop when their end is `target`, a lower bound. A pair (x, y) of `reuse` may share bytes."""
-    ids = range(len(buffers))
+def arrange(buffers: Sequence[Buffer], pairs: Pairs = ()) -> Layout:
+    """Place the buffers; stop when their end is the lower bound."""
+    ids, target = range(len(buffers)), bound(buffers, pairs)
+    reuse = tuple(p for p in pairs if p.distance is None)
+    over = {(p.x, p.y): p for p in pairs if p.distance is not None}
     shared = _all(reuse)
     sequences = (sorted(ids, key=lambda i: key(buffers[i])) for key in _KEYS)
-    best = min((_first_fit(buffers, s, shared) for s in sequences), key=lambda found: found.end)
+    best = min((_first_fit(buffers, s, shared, over) for s in sequences), key=lambda found: found.end)
     now, random = best, Random(0)
     for _ in range(min(TRIES, BUDGET // (len(buffers) ** 2 + 1))):
         if best.end <= target:
             break
-        found = _first_fit(buffers, *_changed(buffers, reuse, now, random))
+        found = _first_fit(buffers, *_changed(buffers, reuse, now, random), over)
         if found.end <= now.end or random.random() < 0.02:
             now = found
         best = min(best, found, key=lambda f: f.end)
     return best
 
 
+def bound(buffers: Sequence[Buffer], pairs: Pairs) -> int:
+    """Bytes that any places need: at each time all that is alive, less what pairs can share."""
+    most = 0
+    for time in {b.first for b in buffers}:
+        alive = {i for i, b in enumerate(buffers) if b.first <= time <= b.last}
+        found = [(p, buffers[p.x].size + buffers[p.y].size - p.span(buffers)) for p in pairs]
+        savings = tuple((p, size) for p, size in found if p.x in alive and p.y in alive and size > 0)
+        most = max(most, sum(buffers[i].size for i in alive) - _saved(savings))
+    return most
+
+
+def _saved(savings: tuple[tuple[Pair, int], ...]) -> int:
+    """No fewer bytes than can be shared. What is one with another buffer is one with no third."""
+    if not savings:
+        return 0
+    (pair, size), rest = savings[0], savings[1:]
+    free = rest
+    if pair.distance is None:
+        free = tuple((p, s) for p, s in rest if p.distance is not None or (p.x != pair.x and p.y != pair.y))
+    with_it = size + _saved(free)
+    return with_it if free == rest else max(with_it, _saved(rest))
+
+
 def _all(reuse: Pairs) -> Pairs:
     """As many pairs as can share at once: each buffer gives its bytes on once, and takes them over once."""
-    found: list[tuple[int, int]] = []
-    for x, y in reuse:
-        if all(x != a and y != b for a, b in found):
-            found.append((x, y))
+    found: list[Pair] = []
+    for p in reuse:
+        if all(p.x != q.x and p.y != q.y for q in found):
+            found.append(p)
     return tuple(found)
 
 
@@ -75,7 +122,7 @@ def _changed(buffers: Sequence[Buffer], reuse: Pairs, now: Layout, random: Rando
     sequence = list(now.sequence)
     if reuse and random.random() < 0.2:
         pair = random.choice(reuse)
-        others = tuple(p for p in now.shared if p[0] != pair[0] and p[1] != pair[1])
+        others = tuple(p for p in now.shared if p.x != pair.x and p.y != pair.y)
         return sequence, others if pair in now.shared else (*others, pair)
     top = [i for i, b in enumerate(buffers) if now.offsets[i] + b.size == now.end]
     i = random.choice(top)
@@ -88,25 +135,47 @@ def _changed(buffers: Sequence[Buffer], reuse: Pairs, now: Layout, random: Rando
     return sequence, now.shared
 
 
-def _first_fit(buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs) -> Layout:
-    """Each in turn at the lowest offset where it meets nobody; buffers that share are one."""
+def _first_fit(
+    buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs, over: Mapping[tuple[int, int], Pair]
+) -> Layout:
+    """Each in turn at the lowest offset where it disturbs nobody; buffers that are one lie at one offset."""
     group = {i: [i] for i in range(len(buffers))}
-    for x, y in shared:
-        group[x] += group[y]
-        group |= dict.fromkeys(group[x], group[x])
+    for p in shared:
+        group[p.x] += group[p.y]
+        group |= dict.fromkeys(group[p.x], group[p.x])
     offsets = [-1] * len(buffers)
-    placed: list[tuple[Buffer, int]] = []
+    placed: list[tuple[int, int]] = []
+    end = 0
     for i in sequence:
         if offsets[i] >= 0:
             continue
-        lives = [buffers[j] for j in group[i]]
-        whole = Buffer(buffers[i].size, min(b.first for b in lives), max(b.last for b in lives))
+        size = max(buffers[j].size for j in group[i])
+        taken = [_taken(j, buffers[j].size, k, o, buffers, over) for k, o in placed for j in group[i]]
         offset = 0
-        for start, end in sorted((o, o + b.size) for b, o in placed if b.meets(whole)):
-            if offset + whole.size <= start:
+        for start, stop in sorted(t for t in taken if t):
+            if offset <= start:
                 break
-            offset = max(offset, end)
-        placed.append((whole, offset))
+            offset = max(offset, stop)
         for j in group[i]:
             offsets[j] = offset
-    return Layout(tuple(offsets), max((o + b.size for b, o in placed), default=0), tuple(sequence), shared)
+            placed.append((j, offset))
+        end = max(end, offset + size)
+    return Layout(tuple(offsets), end, tuple(sequence), shared)
+
+
+def _taken(
+    i: int, size: int, k: int, at: int, buffers: Sequence[Buffer], over: Mapping[tuple[int, int], Pair]
+) -> tuple[int, int] | None:
+    """The offsets that buffer `i` may not have for `k`, which lies at `at`: behind the first, before the second."""
+    other = buffers[k]
+    if not buffers[i].meets(other):
+        return None
+    low, high = at - size, at + other.size
+    if pair := over.get((k, i), over.get((i, k))):
+        x, y = buffers[pair.x].size, buffers[pair.y].size
+        apart = (pair.distance or 0) + (x - y if pair.backward else 0)
+        if (pair.x == k) != pair.backward:
+            low = max(low, at - apart)
+        else:
+            high = min(high, at + apart)
+    return (low, high) if low < high else None

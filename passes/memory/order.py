@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from tte.passes.memory.flow import Flow, bits, flow
+from tte.passes.memory.rows import shared
 from tte.program import Function, Program
 
 BUDGET = 300_000  # calls that the search may look at in one function
@@ -17,15 +18,21 @@ WIDTHS = (1, 8, 64)  # of the beam
 Path: TypeAlias = "tuple[Path, int] | None"
 
 
-def order(program: Program) -> Program:
-    """Reorder every function, and note in it the bytes below which no order can go."""
-    return replace(program, functions=tuple(map(_reorder, program.functions)))
+def order(program: Program, by_rows: bool = False) -> Program:
+    """Reorder every function, and note in it the bytes below which no order can go.
+
+    `by_rows` every call may be made row by row, and as a cascade may spare the largest layers, no part of the
+    program is taken lightly.
+    """
+    return replace(program, functions=tuple(_reorder(f, by_rows) for f in program.functions))
 
 
-def _reorder(function: Function) -> Function:
+def _reorder(function: Function, by_rows: bool) -> Function:
     """Cut where a call is comparable to all others, then search each part; the given order stays where it is best."""
-    found = Search(flow(function)).run()
-    return replace(function, calls=tuple(function.calls[i] for i in found.order), bound=found.bound)
+    search = Search(flow(function, shared) if by_rows else flow(function))
+    found = search.run(even=by_rows)
+    bound = 0 if by_rows else found.bound
+    return replace(function, calls=tuple(function.calls[i] for i in found.order), bound=bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +65,17 @@ class Search:
             for p in bits(f.before[call]):
                 self.after[p] |= 1 << call
 
-    def run(self) -> Found:
-        """Best order of each part in turn; a part need not be better than what another part asks for anyway."""
+    def run(self, even: bool = False) -> Found:
+        """Best order of each part in turn; unless `even`, a part need not be better than what another asks for."""
         f = self.flow
         level = proven = f.forced()
         ready = sum(1 << c for c in range(f.calls) if not f.before[c])
         state = State(level, f.start, 0, ready)
+        peak = level
         for part in self.parts():
-            state, bound = self.part(state, part)
-            proven = max(proven, bound)
-        return Found(tuple(_calls(state.path)), state.peak, proven)
+            state, bound = self.part(replace(state, peak=0) if even else state, part)
+            proven, peak = max(proven, bound), max(peak, state.peak)
+        return Found(tuple(_calls(state.path)), peak, proven)
 
     def parts(self) -> Iterator[range]:
         """Slices of the given order that keep their place in every order: between calls comparable to all others."""

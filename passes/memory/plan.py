@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from tte.errors import DoesNotFit
-from tte.passes.memory.flow import Flow, bits, flow, padded
-from tte.passes.memory.offsets import Buffer, arrange
+from tte.passes.memory.flow import flow, padded, span
+from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
+from tte.passes.memory.rows import access, replayed
 from tte.program import Call, Function, MemoryPlan, Program, Slot
 from tte.target import Board
 from tte.types import DType, Value
@@ -22,43 +24,94 @@ def plan_memory(program: Program) -> MemoryPlan:
             states.append(Slot(state.value, base, -1, longest))
             base += padded(state.value.type.bytes)
     home = {s.value: s.offset for s in states}
-    functions = {f.name: tuple(_place(f, home, base)) for f in program.functions}
+    puzzles = {f.name: _puzzle(f) for f in program.functions}
+    functions = {f.name: tuple(_place(f, puzzles[f.name], home, base)) for f in program.functions}
     arena = max((padded(s.end) for slots in functions.values() for s in slots), default=base)
-    bound = base + max((f.bound for f in program.functions), default=0)
-    return MemoryPlan(max(arena, base), bound, tuple(states), functions)
+    least = base + max((f.bound or puzzles[f.name].bound for f in program.functions), default=0)
+    return MemoryPlan(max(arena, base), least, tuple(states), functions)
 
 
-def _place(function: Function, home: dict[Value, int], base: int) -> Iterator[Slot]:
+@dataclass(frozen=True, slots=True)
+class _Puzzle:
+    """What must be placed: slots without offsets, those that share a buffer together; and what may overlap."""
+
+    slots: tuple[tuple[Slot, ...], ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        """Each as large as the largest slot in it, and alive as long as any."""
+        return [
+            Buffer(max(padded(s.bytes) for s in slots), min(s.first for s in slots), max(s.last for s in slots))
+            for slots in self.slots
+        ]
+
+    @property
+    def bound(self) -> int:
+        """Bytes that any places need."""
+        return bound(self.buffers, self.pairs)
+
+
+def _puzzle(function: Function) -> _Puzzle:
+    """The values of a function and its scratch."""
+    f, life = flow(function), _Lives(function)
+    rings = {v: n for c in function.cascades for v, n in c.rings.items()}
+    homes = {x: y for c in function.cascades for x, y in c.homes.items()}
+    groups: dict[Value, list[Slot]] = {v: [] for v in f.values if v not in homes}
+    for x, v in enumerate(f.values):
+        groups[homes.get(v, v)].append(Slot(v, 0, *life.over(*span(f, x)), rings.get(v, 0)))
+    scratch = [tuple(Slot(v, 0, *life.over(i, i)) for v in values) for i, values in _scratch(function, life)]
+    index = {v: i for i, v in enumerate(groups)}
+    last = {s.value: s.last for slots in groups.values() for s in slots}
+    pairs = [
+        Pair(index[f.values[x]], index[f.values[y]])
+        for call, reuse in enumerate(f.reuse)
+        for x, y, _ in reuse
+        if life.alone(call) and last[f.values[x]] == call
+    ]
+    for c in function.cascades:
+        chain = [a.mirrored() if c.backward else a for a in map(access, function.calls[c.first : c.stop]) if a]
+        for under, result, distance in replayed(chain, c.order, c.homes)[1]:
+            if {under, result} <= index.keys() and result not in rings and last[under] == c.stop - 1:
+                pairs.append(Pair(index[under], index[result], padded(distance), c.backward))
+    return _Puzzle((*map(tuple, groups.values()), *scratch), tuple(pairs))
+
+
+def _place(function: Function, puzzle: _Puzzle, home: dict[Value, int], base: int) -> Iterator[Slot]:
     """The slots of one function, scratch included; the new value of a state lies where the old one does."""
-    f = flow(function)
-    scratch = [(c.scratch, i) for i, c in enumerate(function.calls) if c.scratch]
-    buffers = [*_buffers(f), *(Buffer(padded(v.type.bytes), i, i) for v, i in scratch)]
-    reuse = tuple(
-        (x, y) for call, pairs in enumerate(f.reuse) for x, y in pairs if x not in f.kept and buffers[x].last == call
-    )
-    found = arrange(buffers, reuse, _target(f))
-    for value, buffer, offset in zip((*f.values, *(v for v, _ in scratch)), buffers, found.offsets, strict=True):
-        yield Slot(value, base + offset, buffer.first, buffer.last)
+    found = arrange(puzzle.buffers, puzzle.pairs)
+    for slots, offset in zip(puzzle.slots, found.offsets, strict=True):
+        yield from (replace(s, offset=base + offset) for s in slots)
     for old, new in function.updates:
         made = next(i for i, c in enumerate(function.calls) if new in c.outs)
         yield Slot(new, home[old], made, len(function.calls))
 
 
-def _buffers(f: Flow) -> Iterator[Buffer]:
-    """Inputs live from before the first call, outputs until after the last."""
-    for x, size in enumerate(f.sizes):
-        last = max([f.maker[x], *bits(f.readers[x])])
-        yield Buffer(size, f.maker[x], f.calls if x in f.kept else last)
+class _Lives:
+    """Calls as the times of a plan: what a cascade touches is alive at all of its calls."""
+
+    def __init__(self, function: Function) -> None:
+        self.home = {i: c for c in function.cascades for i in range(c.first, c.stop)}
+
+    def over(self, first: int, last: int) -> tuple[int, int]:
+        """From the first to the last call of the cascades that they are in."""
+        a, b = self.home.get(first), self.home.get(last)
+        return a.first if a else first, b.stop - 1 if b else last
+
+    def alone(self, call: int) -> bool:
+        """True if it is in no cascade."""
+        return call not in self.home
 
 
-def _target(f: Flow) -> int:
-    """The most bytes alive at once, in the order as it is."""
-    live, done = f.start, 0
-    most = sum(f.sizes[x] for x in f.given)
-    for call in range(f.calls):
-        during, live = f.step(done, live, call)
-        most, done = max(most, during), done | 1 << call
-    return max(most, live)
+def _scratch(function: Function, life: _Lives) -> Iterator[tuple[int, list[Value]]]:
+    """Scratch by call. In a cascade all share what outlives no step; sums are their own."""
+    shared: dict[int, list[Value]] = {}
+    for i, call in enumerate(function.calls):
+        if call.scratch and (life.alone(i) or call.kernel.form == "accumulate"):
+            yield i, [call.scratch]
+        elif call.scratch:
+            shared.setdefault(life.over(i, i)[0], []).append(call.scratch)
+    yield from shared.items()
 
 
 def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
@@ -67,10 +120,10 @@ def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
     if room is None or plan.arena <= room:
         return
     steps = ((f, i) for f in program.functions for i in range(-1, len(f.calls) + 1))
-    function, step = max(steps, key=lambda at: sum(s.value.type.bytes for s in plan.alive(*at)))
+    function, step = max(steps, key=lambda at: sum(s.bytes for s in plan.alive(*at)))
     call = function.calls[step] if 0 <= step < len(function.calls) else None
-    living = sorted(plan.alive(function, step), key=lambda s: -s.value.type.bytes)
-    tensors = ", ".join(f"{s.value.source or s.value.name} {s.value.type.bytes}" for s in living[:4])
+    living = sorted(plan.alive(function, step), key=lambda s: -s.bytes)
+    tensors = ", ".join(f"{s.value.source or s.value.name} {s.bytes}" for s in living[:4])
     what = f"needs {plan.arena} bytes of sram, {board.name} has {room} beside the stack; peak at {function.name}: "
     what += f"{_node(call) if call else 'its inputs and outputs'}; largest there: {tensors}"
     raise DoesNotFit(program.name, what, _advice(function, call, {s.value for s in living}))

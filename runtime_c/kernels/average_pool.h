@@ -113,6 +113,31 @@ TTE_KERNEL tte_average_pool_onnx_s8(const tte_average_pool_onnx_s8_params *p, co
     }
 }
 
+/**
+ * tte_average_pool_s8 of a window as high as x, by rows of x: adds row r to sums[ow,c], which row 0 clears; the last row
+ * makes y. Sums take any alignment.
+ */
+TTE_KERNEL tte_average_pool_rows_s8(const tte_average_pool_s8_params *p, const int8_t *restrict x, int32_t r,
+                                    int8_t *restrict y, int8_t *restrict sums)
+{
+    for (int32_t ox = 0; ox < p->ow; ox++) {
+        const int32_t at = ox * p->stride - p->left;
+        const tte_span kx = tte_pool_columns(at, p->kw, p->w);
+        const int32_t inside = p->kh * (kx.last - kx.first);
+        for (int32_t j = 0; j < p->c; j++, y++, sums += sizeof(int32_t)) {
+            int32_t sum = r > 0 ? tte_load_s32(sums) : 0;
+            for (int32_t k = kx.first; k < kx.last; k++) {
+                sum += x[(at + k) * p->c + j];
+            }
+            if (r < p->kh - 1) {
+                tte_store_s32(sums, sum);
+            } else {
+                *y = tte_average(p, sum, p->count ? p->count : inside);
+            }
+        }
+    }
+}
+
 /** As tte_average_pool_s8; elements are added in order of ky, kx. */
 TTE_KERNEL tte_average_pool_f32(const tte_average_pool_f32_params *p, const void *const *x, tte_span ky,
                                 float *restrict y)

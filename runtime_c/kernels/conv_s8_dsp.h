@@ -19,7 +19,7 @@ TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
     return runs * (k / 4) * 2 + (runs * (k % 4) + 1) / 2;
 }
 
-/** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4 or 2. y[n,co]. */
+/** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4, 2 or 1. y[n,co]. */
 TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int32_t *w,
                                const int32_t *q, int8_t *y, int32_t n, int32_t co)
 {
@@ -27,7 +27,8 @@ TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t p
     for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += pairs) {
         const int32_t *const qb = q + words;
         const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, q[0], qb[0])
-                                          : tte_dsp_product2(x, w, pairs, q[0], qb[0]);
+                               : lanes == 2 ? tte_dsp_product2(x, w, pairs, q[0], qb[0])
+                                            : tte_dsp_product1(x, w, pairs, q[0], qb[0]);
         const int8_t a0 = tte_dsp_finish(o, s.a0, q), a1 = tte_dsp_finish(o, s.a1, q);
         const int8_t a2 = tte_dsp_finish(o, s.a2, q), a3 = tte_dsp_finish(o, s.a3, q);
         y[j] = a0;
@@ -129,7 +130,7 @@ TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *
         tte_dsp_load_pixels(pixels, 4, x + i * p->c, 4, p->c, p->zero_x);
         tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + i * p->co, 4, p->co);
     }
-    const int32_t rest = p->pixels % 4, lanes = rest < 3 ? 2 : 4;
+    const int32_t rest = p->pixels % 4, lanes = rest == 3 ? 4 : rest;
     if (rest > 0) {
         tte_dsp_load_pixels(pixels, lanes, x + i * p->c, rest, p->c, p->zero_x);
         tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + i * p->co, rest, p->co);
@@ -202,13 +203,43 @@ TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tt
         }
         tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + ox * p->co, 4, p->co);
     }
-    const int32_t rest = p->ow % 4, lanes = rest < 3 ? 2 : 4;
+    const int32_t rest = p->ow % 4, lanes = rest == 3 ? 4 : rest;
     if (rest > 0) {
         for (int32_t l = 0; l < rest; l++) {
             tte_dsp_load_border(p, x, ky, ox + l, pixels + l, lanes);
         }
         tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + ox * p->co, rest, p->co);
     }
+}
+
+/** As tte_conv_s8_dsp, `lanes` columns at a time. */
+TTE_INLINE void tte_conv_lanes_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *w,
+                                   const int32_t *q, int8_t *y, int8_t *patch, int32_t lanes)
+{
+    const tte_dsp_out o = tte_conv_dsp_out(p);
+    int32_t *const pixels = tte_dsp_aligned(patch);
+    const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);
+    for (int32_t ox = 0; ox < p->ow; ox += lanes) {
+        const int32_t n = p->ow - ox < lanes ? 1 : lanes;
+        for (int32_t l = 0; l < n; l++) {
+            tte_dsp_load_border(p, x, ky, ox + l, pixels + l, lanes);
+        }
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + ox * p->co, n, p->co);
+    }
+}
+
+/** As tte_conv_s8_dsp with half the patch: two columns at a time. */
+TTE_KERNEL tte_conv2_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
+                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+{
+    tte_conv_lanes_dsp(p, x, ky, w, q, y, patch, 2);
+}
+
+/** As tte_conv_s8_dsp with a quarter of the patch: one column at a time. */
+TTE_KERNEL tte_conv1_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
+                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+{
+    tte_conv_lanes_dsp(p, x, ky, w, q, y, patch, 1);
 }
 
 #endif

@@ -21,7 +21,7 @@ from tte.passes.memory.flow import flow
 from tte.passes.memory.offsets import Buffer, arrange
 from tte.passes.memory.order import Search, order
 from tte.passes.memory.plan import plan_memory
-from tte.passes.memory.scratch import least_scratch
+from tte.passes.select import least_scratch
 from tte.program import Call, Function, Program
 from tte.target import load_board
 from tte.types import DType, TensorType
@@ -90,7 +90,7 @@ def test_offsets_equal_those_of_a_solver(seed: int) -> None:
     buffers = [
         Buffer(8 * rng.randint(1, 40), a, a + rng.randint(0, 6)) for a in (rng.randint(0, 12) for _ in range(14))
     ]
-    ours = arrange(buffers, (), max(sum(b.size for b in buffers if b.first <= t <= b.last) for t in range(20)))
+    ours = arrange(buffers)
     model = cp_model.CpModel()
     places = [model.new_int_var(0, ours.end // 8 - b.size // 8, "") for b in buffers]
     end = model.new_int_var(0, ours.end // 8, "")
@@ -115,7 +115,7 @@ def test_offsets_equal_those_of_a_solver(seed: int) -> None:
 def test_memory_chooses_by_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sums, of which the first is at the peak: a fast kernel with scratch is taken where there is room."""
     f = DType.F32
-    plain, fast = (Kernel(n, "add.h", (f, f), (f,), per_out=c) for n, c in (("a", 9), ("b", 1)))
+    plain, fast = (Kernel(n, "add.h", (f, f), (f,), per_out=c) for n, c in (("a", 1.1), ("b", 1)))
     monkeypatch.setattr(Add, "kernels", (plain, replace(fast, scratch=lambda ins, outs, params: 64)))
     b = Builder("infer")
     w, bias = (b.constant(n, TensorType(s, DType.F32), np.zeros(s, "f4")) for n, s in (("w", (2, 32)), ("b", (2,))))

@@ -17,6 +17,16 @@ NEG, POS = -math.inf, math.inf
 ROWS, COLUMNS, LANES = 0, 1, 2  # orders of a sum of floats, see average_pool.h
 
 
+def whole_columns(ins: Types, outs: Types, params: Params) -> bool:
+    """One row of results, each of which takes all rows."""
+    return "order" not in params and outs[0].shape[1] == 1 and params["kh"] == ins[0].shape[1]
+
+
+def sums(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of an s32 per result."""
+    return 4 * outs[0].size
+
+
 def few(ins: Types, outs: Types, params: Params) -> bool:
     """Sums of all windows fit 16 bits, and a word of channels can be read."""
     return bool(params["kh"] * params["kw"] <= 255) and ins[0].shape[3] >= 4
@@ -50,6 +60,18 @@ class AveragePool(Op):
             when=lambda ins, outs, params: "order" not in params,
             needs="LiteRT's integers",
             per_mac=4.0,
+        ),
+        Kernel(
+            "tte_average_pool_rows_s8",
+            "average_pool.h",
+            (S8,),
+            (S8,),
+            params="tte_average_pool_s8",
+            form="accumulate",
+            when=whole_columns,
+            needs="LiteRT's integers, a window as high as x",
+            scratch=sums,
+            per_mac=5.0,
         ),
         Kernel(
             "tte_average_pool_s8_mve",

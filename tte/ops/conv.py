@@ -74,12 +74,16 @@ def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
 
 
 _dsp = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="dsp")
-_patched = partial(_dsp, header="conv_s8_dsp.h", scratch=dsp.patches, pack=dsp.by_pairs)
+_paired = partial(_dsp, header="conv_s8_dsp.h", pack=dsp.by_pairs)
+_patched = partial(_paired, scratch=dsp.patches, rest=(1.9, 2.5, 4.0))
+_narrow = partial(_paired, params="tte_conv_s8", form="window", when=compact, needs="dense without gaps")
 _flat = partial(_patched, "tte_pointwise_s8_dsp", form="flat", per_mac=0.85, per_out=9.0)
 DSP = (
     _flat(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
     _flat(when=widening, needs="1x1 at stride 1, to more channels"),
     _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
+    _narrow("tte_conv2_s8_dsp", scratch=dsp.patches2, rest=(2.0,), per_mac=1.3, per_out=12.0),
+    _narrow("tte_conv1_s8_dsp", scratch=dsp.patches1, per_mac=1.6, per_out=15.0),
     _dsp(
         "tte_depthwise_s8_dsp",
         "depthwise_s8_dsp.h",
@@ -88,6 +92,7 @@ DSP = (
         needs="one filter per channel, without gaps",
         scratch=dsp.touched,
         pack=dsp.by_phase,
+        rest=(1.6, 3.0, 4.5),
         per_mac=1.2,
         per_out=20.0,
     ),

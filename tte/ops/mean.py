@@ -14,6 +14,16 @@ from tte.types import Array, DType, Quant, Rounding, TensorType
 F32, S8 = DType.F32, DType.S8
 
 
+def of_a_map(ins: Types, outs: Types, params: Params) -> bool:
+    """Over all rows and columns."""
+    return len(ins[0].shape) == 4 and params["inner"] == ins[0].shape[3] == outs[0].size
+
+
+def sums(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of an s32 per result."""
+    return 4 * outs[0].size
+
+
 @dataclass(frozen=True, slots=True)
 class Mean(Op):
     """y = mean of x along `axes`, which are neighbours; they stay as axes of one element if `keep`.
@@ -29,6 +39,18 @@ class Mean(Op):
 
     kernels = (
         Kernel("tte_mean_s8", "mean.h", (S8,), (S8,), per_mac=4.0),
+        Kernel(
+            "tte_mean_rows_s8",
+            "mean.h",
+            (S8,),
+            (S8,),
+            params="tte_mean_s8",
+            form="accumulate",
+            when=of_a_map,
+            needs="the mean of a map",
+            scratch=sums,
+            per_mac=5.0,
+        ),
         Kernel("tte_mean_f32", "mean.h", (F32,), (F32,), per_mac=4.0),
     )
 
@@ -68,7 +90,7 @@ class Mean(Op):
         """Sizes before, along and behind the axes; in s8 also scales, zero points, and the multiplier of the sum."""
         (x,), (y,) = ins, outs
         outer, n, inner = self._sizes(x)
-        sizes: Params = {"outer": outer, "n": n, "inner": inner}
+        sizes: Params = {"outer": outer, "n": n, "inner": inner, "w": x.shape[-2] if len(x.shape) > 1 else 1}
         if x.dtype is F32:
             return sizes
         a, b = x.scaling, y.scaling
