@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from itertools import accumulate, combinations
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import usable
 from random_graphs import draw, has_residual, inputs
 
-from tte.driver import SIMPLIFY, Compiled, Options, compile_model, run_passes
+from tte.driver import SIMPLIFY, Compiled, Memory, Options, compile_model, run_passes
 from tte.emulate import build, run_elf
 from tte.interp import interpret
 from tte.ir import Module
-from tte.op import Arrays, Op
+from tte.op import Arrays
 from tte.ops import all_ops
 from tte.program import ALIGN
 from tte.target import Board
@@ -28,7 +27,7 @@ from tte.types import DType, Value
 HOST = 5  # batches
 GRAPHS = {"host": 100}  # in a batch; 50 on the other boards
 BATCHES = [*(("host", k) for k in range(HOST)), *((b, HOST) for b in ("cortex-m4", "cortex-m55", "riscv32"))]
-MEMORY = ("fast", "balanced", "smallest", "smallest", "smallest", "smallest", "smallest")
+MEMORY: tuple[Memory, ...] = ("fast", "balanced", "smallest", "smallest", "smallest", "smallest", "smallest")
 OFTEN = 20  # times that every op occurs on the host
 PART = {"residuals": 0.4, "cascades": 0.3, "overlaps": 0.3}  # of all graphs, at least
 FENCE = 64  # bytes before and behind the arena that must stay as they are
