@@ -62,8 +62,7 @@ def test_random_graphs(name: str, batch: int, tmp_path: Path, capsys: pytest.Cap
     assert not wrong, "\n".join(wrong)
     if name == "host":
         assert not [op for op in all_ops() if counts[op] < OFTEN / HOST]
-        by_rows = hasattr(cases[0].compiled.program.functions[0], "cascades")
-        assert not [what for what, part in PART.items() if counts[what] < part * n and (by_rows or what == "residuals")]
+        assert not [what for what, part in PART.items() if counts[what] < part * n]
 
 
 def case(board: Board, seed: int) -> Case:
@@ -101,8 +100,7 @@ def features(compiled: Compiled) -> Iterator[str]:
     yield from (n.op.label() for n in graph.nodes)
     if has_residual(graph):
         yield "residuals"
-    cascades = getattr(function, "cascades", ())
-    if any(c.stop - c.first > 1 for c in cascades):
+    if any(c.stop - c.first > 1 for c in function.cascades):
         yield "cascades"
     slots = (s for s in compiled.plan.functions["infer"] if s.value.type.bytes)
     pairs = [(a, b) for a, b in combinations(slots, 2) if max(a.first, b.first) <= min(a.last, b.last)]
