@@ -3,7 +3,7 @@
 #define TTE_CONV_S8_DSP_H
 
 #include "tte/kernels/conv_s8.h"
-#include "tte/simd/dsp.h"
+#include "tte/simd/dsp_product.h"
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
@@ -58,7 +58,7 @@ TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t p
     }
 }
 
-/** Write k bytes at x, plus `offset`, as pairs into every lane-th word of `to`; bytes past the last word are left out. */
+/** Write the words of k bytes at x, plus `offset`, as pairs into every lane-th word of `to`. */
 TTE_INLINE void tte_dsp_widen(int32_t *to, int32_t lanes, const int8_t *x, int32_t k, int32_t offset)
 {
     for (int32_t i = 0; i + 4 <= k; i += 4, to += 2 * lanes) {

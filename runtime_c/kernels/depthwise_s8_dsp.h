@@ -31,7 +31,8 @@ TTE_INLINE int32_t tte_dsp_sum3(const tte_dsp_filter3 *w, tte_dsp_column a, tte_
                                 int32_t start)
 {
     const int32_t ab = tte_dsp_mla2(b.pair, w->b, tte_dsp_mla2(a.pair, w->a, start));
-    return tte_dsp_mla(c.third, w->e, tte_dsp_mla2(tte_dsp_pair(a.third, b.third), w->d, tte_dsp_mla2(c.pair, w->c, ab)));
+    const int32_t abc = tte_dsp_mla2(c.pair, w->c, ab);
+    return tte_dsp_mla(c.third, w->e, tte_dsp_mla2(tte_dsp_pair(a.third, b.third), w->d, abc));
 }
 
 /** Unpack nine weights; for rows that lie outside x they become 0, and `start` loses their part of the zero point. */
@@ -120,8 +121,9 @@ TTE_KERNEL tte_depthwise3_s8_dsp(const tte_depthwise3_s8_params *p, const void *
 /** Columns that the filters of a row touch, those outside x included. */
 TTE_INLINE int32_t tte_dsp_touched(const tte_conv_s8_params *p) { return (p->ow - 1) * p->stride + p->kw; }
 
-/** Rows a and b of a channel as pairs, without the zero point, in the columns of `to` that lie inside x; kept: a mask. */
-TTE_INLINE void tte_dsp_load_rows(const tte_conv_s8_params *p, const int8_t *a, const int8_t *b, int32_t kept, int32_t *to)
+/** Rows a and b of a channel as pairs, without the zero point, into the columns that lie inside x; `kept` is a mask. */
+TTE_INLINE void tte_dsp_load_rows(const tte_conv_s8_params *p, const int8_t *a, const int8_t *b, int32_t kept,
+                                  int32_t *to)
 {
     const int32_t end = tte_min_s32(p->w, tte_dsp_touched(p) - p->left), offset = tte_dsp_twice(-p->zero_x);
     to += p->left;
@@ -147,7 +149,7 @@ TTE_INLINE int32_t tte_dsp_mla2_here(int32_t a, int32_t b, int32_t sum)
     return r;
 }
 
-/** Add a weight times each of four columns. The compiler keeps the order, in which nothing is loaded twice or spilled. */
+/** Add a weight times each of four columns, in this order, in which nothing is loaded twice or spilled. */
 TTE_INLINE tte_dsp_columns4 tte_dsp_add_tap(tte_dsp_columns4 s, tte_dsp_columns4 x, int32_t weight)
 {
     s.a = tte_dsp_mla2_here(x.a, weight, s.a);
@@ -237,8 +239,8 @@ TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *co
     for (int32_t j = 0; j < p->co; j++, q += tte_dsp_words(&o), w += (p->kh + 1) / 2 * bytes) {
         for (int32_t i = used.first; i < used.last; i++) {
             const int32_t above = 2 * i >= ky.first, below = 2 * i + 1 < ky.last;
-            const int8_t *const a = (const int8_t *)x[2 * i + !above] + j, *const b = (const int8_t *)x[2 * i + below] + j;
-            tte_dsp_load_rows(p, a, b, (above ? 0xffff : 0) | (below ? ~0xffff : 0), columns + i * width);
+            const int8_t *const a = (const int8_t *)x[2 * i + !above], *const b = (const int8_t *)x[2 * i + below];
+            tte_dsp_load_rows(p, a + j, b + j, (above ? 0xffff : 0) | (below ? ~0xffff : 0), columns + i * width);
         }
         int32_t ox = 0;
         for (; ox + 4 <= p->ow; ox += 4) {

@@ -3,7 +3,7 @@
 #define TTE_LINEAR_S8_DSP_H
 
 #include "tte/kernels/linear_s8.h"
-#include "tte/simd/dsp.h"
+#include "tte/simd/dsp_product.h"
 
 /** The last k % 4 values of a row, which begin at x: added to s as by tte_dsp_dot4. */
 TTE_INLINE tte_dsp_sums4 tte_dsp_dot4_end(tte_dsp_sums4 s, const int8_t *x, int32_t rest, int32_t zero,
