@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 from tte.peak import blocks, describe, explain, peak
 from tte.picture import HATCHED, NORMAL, SMALL, WIDTH, Box, Line, Picture, Shape, Text, free, rounded, ticks
@@ -28,6 +27,14 @@ class _Layout:
         self.column = (WIDTH - LEFT - RIGHT) / (len(work.layers) + 2)  # a column before the calls, one after
         self.places = sorted((*record.states, *work.places), key=lambda p: (p.first, -p.bytes))
         self.boxes = [self.box(p) for p in self.places]
+        self.met: list[list[Box]] = [[] for _ in self.boxes]  # by box, what it has in common with others
+        for i, a in enumerate(self.boxes):
+            for k in range(i + 1, len(self.boxes)):
+                if self.boxes[k].x >= a.x + a.w:
+                    break  # they are sorted by their left sides
+                if common := a.meets(self.boxes[k]):
+                    self.met[i].append(common)
+                    self.met[k].append(common)
 
     def x(self, call: int) -> float:
         """The left side of a call."""
@@ -82,8 +89,7 @@ class _Layout:
 
     def shared(self) -> list[Box]:
         """What two tensors have in turn: one takes the place of the other, row by row or in place."""
-        met = (a.meets(b) for a, b in combinations(self.boxes, 2))
-        return list(dict.fromkeys(b for b in met if b))
+        return list(dict.fromkeys(b for met in self.met for b in met))
 
     def limits(self) -> Iterator[Shape]:
         """The sides of the peak, the arena's end and the lower bound."""
@@ -112,9 +118,11 @@ class _Layout:
     def options(self, i: int, more: int) -> Iterator[Text]:
         """Ways to name a box, best first: where it is alone, else anywhere in it."""
         p, box = self.places[i], self.boxes[i]
+        if min(box.w, box.h) < SMALL:
+            return
         others = f" and {more} more" if more else ""
-        names = [f"{describe(p)}{others}, {p.bytes:,} B", f"{describe(p)}{others}", f"{p.value}", f"{p.bytes:,} B"]
-        met = [m for b in self.boxes if b is not box and (m := box.meets(b)) and m != box]
+        names = [f"{describe(p)}{others}, {p.bytes:,} B", f"{describe(p)}{others}", p.value, f"{p.bytes:,} B"]
+        met = [m for m in self.met[i] if (m.w, m.h) != (box.w, box.h)]
         lefts = [box.x, *sorted(m.x + m.w for m in met if m.x + m.w < box.x + box.w - 1)]
         heights = [box.y + box.h * part for part in (0.5, 0.25, 0.75, 0.1, 0.9)]
         for alone in (True, False):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tte.picture import SMALL, WIDTH, Box, Line, Picture, Shape, Text, free, rounded, ticks
 from tte.record import Point
 
-LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 84.0, 24.0, 30.0, 50.0, 340.0
+LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 84.0, 40.0, 30.0, 50.0, 340.0
 MARK = 9.0  # side of a mark
 
 
@@ -62,10 +62,11 @@ def _axes(across: _Scale, up: _Scale, how: str) -> Iterator[Shape]:
 
 def _labels(points: Sequence[Point], marks: list[tuple[float, float]]) -> list[Text]:
     """What a choice is called, beside its mark where there is room; the choices of --memory first."""
-    found: list[Text] = [Text(x, y, "x", anchor="middle") for x, y in marks]
+    found = [Text(x, y, "x", anchor="middle") for x, y in marks]  # as if they were letters
     order = sorted(range(len(points)), key=lambda i: (not points[i].memory, not points[i].here))
     for i in order:
-        (x, y), text = marks[i], f"{points[i].name}, {points[i].arena_bytes:,} B"
+        (x, y), p = marks[i], points[i]
+        text = f"{p.name + ', ' if p.memory or p.here else ''}{p.arena_bytes:,} B"
         ways = [Text(x + 9, y - d, text, size=SMALL) for d in (11, -11, 24, -24)]
         ways += [Text(x - 9, y - d, text, size=SMALL, anchor="end") for d in (11, -11, 24, -24)]
         label = free([t for t in ways if t.box.x > LEFT and t.box.x + t.box.w < WIDTH], found)

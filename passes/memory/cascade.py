@@ -205,9 +205,10 @@ class _Search:
         return sum(c for c, _ in found), tuple(tuple(cut) for _, cut in found)
 
     def plan(self, budget: int) -> Plan:
-        """The same as a plan."""
-        cost, cuts = self.best(budget)
-        return Plan(cuts, budget, cost)
+        """The least bytes for as few instructions as the budget allows."""
+        enough = self.least(self.best(budget)[0])
+        cost, cuts = self.best(enough)
+        return Plan(cuts, enough, cost)
 
     def least(self, cost: float) -> int:
         """The least budget within which it costs no more than `cost`."""
