@@ -15,8 +15,9 @@ from tte.types import Array, TensorType, Value
 class Step:
     """A C function that makes one kernel compute a layer or some rows of it: its parameters, `scalars` as C.
 
-    With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0), where
-    input 0 has `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there, and a row of the result has `size` elements.
+    With `loop` it makes rows r <= row < r + n of the result (an accumulation: takes those rows of input 0). Input 0 has
+    `h` rows (0 if none outside is read) of `bytes` bytes, of which `ring` are there; a row of the result has `size`
+    elements.
     """
 
     name: str
@@ -142,7 +143,13 @@ def arguments(
         if rows == 1:
             return start
         kept = (slots[v].rows if v in slots else 0) or rows
-        which = "" if kept == 1 else f" + r * {v.type.size // rows}" if kept == rows else f" + r % {kept} * {v.type.size // rows}"
+        which = (
+            ""
+            if kept == 1
+            else f" + r * {v.type.size // rows}"
+            if kept == rows
+            else f" + r % {kept} * {v.type.size // rows}"
+        )
         return start + which
 
     for i, value in enumerate(call.node.ins):

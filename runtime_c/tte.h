@@ -29,6 +29,9 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_CHECK_ARENA(p) \
     do { TTE_CHECK_POINTER(p); if ((uintptr_t)(p) % TTE_ALIGN != 0) { return TTE_ERR_ALIGN; } } while (0)
 
+/** What the compiler may take for granted, because tte has proved it. */
+#define TTE_ASSUME(c) do { if (!(c)) { __builtin_unreachable(); } } while (0)
+
 /** A kernel: its parameters are constants at every call, and inlining turns them into constants of the loops. */
 #define TTE_KERNEL static inline __attribute__((always_inline)) void
 #define TTE_INLINE static inline __attribute__((always_inline))
@@ -65,7 +68,7 @@ typedef struct { int32_t first, last; } tte_span;
 
 /**
  * Point rows[k] at the rows of x that output row r reads: row r * stride - pad + k * dilation, for 0 <= k < size.
- * x has h rows of `bytes` each, of which the last `ring` are there; outside the returned span rows[k] is null. h is 0
+ * x has h rows of `bytes` each, of which the last `ring` are there; those outside the returned span point at x. h is 0
  * where no row is outside x.
  */
 TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int32_t r, int32_t h, int32_t bytes,
@@ -80,8 +83,8 @@ TTE_INLINE tte_span tte_rows(const void **rows, const void *x, int32_t ring, int
         span.last--;
     }
     for (int32_t k = 0; k < size; k++) {
-        const int32_t row = (top + k * dilation) % ring;
-        rows[k] = k >= span.first && k < span.last ? (const char *)x + (ptrdiff_t)row * bytes : NULL;
+        const int32_t inside = k >= span.first && k < span.last;
+        rows[k] = (const char *)x + (inside ? (ptrdiff_t)((top + k * dilation) % ring) * bytes : 0);
     }
     return span;
 }

@@ -47,11 +47,10 @@ static inline int32_t tte_mul_q31(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
 }
 
-/** x / 2^shift to the nearest integer, ties away from zero; 0 <= shift <= 31. */
+/** x / 2^shift to the nearest integer, ties away from zero; 0 <= shift <= 31, |x| < 2^31 - 1 (for shift 1). */
 static inline int32_t tte_divide_by_power(int32_t x, int32_t shift)
 {
-    const int64_t half = (INT64_C(1) << shift) >> 1;
-    return (int32_t)((x + half - (x < 0 && half > 0)) >> shift);
+    return shift > 0 ? (((x + (x >> 31)) >> (shift - 1)) + 1) >> 1 : x;
 }
 
 /**
@@ -66,7 +65,7 @@ static inline int32_t tte_finish(int32_t rounding, int64_t acc, int32_t m, int32
     if (rounding == TTE_SINGLE) {
         return (int32_t)((acc * m + (INT64_C(1) << (30 + shift))) >> (31 + shift));
     }
-    const int64_t left = acc * (INT64_C(1) << (shift < 0 ? -shift : 0));
+    const int64_t left = shift < 0 ? acc * (INT64_C(1) << -shift) : acc;
     const int32_t x = (int32_t)(left < INT32_MIN ? INT32_MIN : left > INT32_MAX ? INT32_MAX : left);
     return tte_divide_by_power(tte_mul_q31(x, m), shift < 0 ? 0 : shift);
 }

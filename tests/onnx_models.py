@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from tte.types import Array
 
@@ -48,6 +49,7 @@ class Net:
         if bias:
             given.append(self.constant((self.rng.standard_normal(co) * 0.2).astype(np.float32)))
         attributes.setdefault("pads", [k // 2] * 4)
+        attributes = {name: value for name, value in attributes.items() if value is not None}
         return self.add("Conv", *given, group=groups, kernel_shape=[k, k], **attributes)
 
     def gemm(self, x: str, k: int, n: int) -> str:
@@ -111,18 +113,52 @@ def rows(seed: int) -> onnx.ModelProto:
     return n.model(n.add("Softmax", n.add("Sub", c, n.constant(np.float32([0.5]))), axis=-1))
 
 
-NETS: dict[str, Callable[[int], onnx.ModelProto]] = {f.__name__: f for f in (residual, gated, branches, rows)}
+def signal(seed: int) -> onnx.ModelProto:
+    """One dimension: strides, dilation, groups, batch norm, pools, and a dense layer over time."""
+    n = Net(seed, (1, 4, 33))
+
+    def conv(x: str, ci: int, co: int, groups: int = 1, **attributes: object) -> str:
+        w = (n.rng.standard_normal((co, ci // groups, 3)) / np.sqrt(3 * ci // groups)).astype(np.float32)
+        return n.add(
+            "Conv",
+            x,
+            n.constant(w),
+            n.constant(n.rng.standard_normal(co).astype(np.float32)),
+            group=groups,
+            **attributes,
+        )
+
+    a = n.add("Relu", conv("x", 4, 8, strides=[2], pads=[1, 1]))
+    b = n.add("MaxPool", conv(a, 8, 8, 8, dilations=[2], pads=[2, 2]), kernel_shape=[2], strides=[2])
+    c = n.add(
+        "AveragePool", n.add("Add", b, conv(b, 8, 8, pads=[2, 0])), kernel_shape=[3], count_include_pad=1, pads=[1, 1]
+    )
+    s = [n.constant(np.abs(n.rng.standard_normal(8)).astype(np.float32)) for _ in range(4)]
+    d = n.add("Squeeze", n.add("GlobalAveragePool", n.add("BatchNormalization", c, *s)), n.constant(np.array([2])))
+    return n.model(n.gemm(d, 8, 3))
+
+
+NETS: dict[str, Callable[[int], onnx.ModelProto]] = {f.__name__: f for f in (residual, gated, branches, rows, signal)}
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Eight inputs from a seed."""
+    """A few inputs from a seed."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...]) -> None:
         rng = np.random.default_rng(99)
-        self.samples = iter([{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(8)])
+        self.samples = iter([{name: rng.standard_normal(shape).astype(np.float32)} for _ in range(4)])
 
     def get_next(self) -> dict[str, Array] | None:
         return next(self.samples, None)
+
+
+def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    """As ONNX Runtime wants a model before it quantises it: batch norms folded, shapes known."""
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "f.onnx", Path(name) / "p.onnx"
+        onnx.save(model, source)
+        quant_pre_process(source, target)
+        return onnx.load(target)
 
 
 def quantized(model: onnx.ModelProto, unsigned: bool, per_channel: bool, qdq: bool) -> onnx.ModelProto:
@@ -135,7 +171,7 @@ def quantized(model: onnx.ModelProto, unsigned: bool, per_channel: bool, qdq: bo
         quantize_static(
             source,
             target,
-            Reader(shape),
+            Reader(model.graph.input[0].name, shape),
             quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
             activation_type=QuantType.QUInt8 if unsigned else QuantType.QInt8,
             weight_type=QuantType.QInt8,

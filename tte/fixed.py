@@ -20,7 +20,7 @@ def multiplier(real: float) -> tuple[int, int]:
     m, shift = math.floor(fraction * 2**31 + 0.5), -exponent
     if m == 2**31:
         m, shift = m // 2, shift - 1
-    return (0, 0) if shift > 31 or m == 0 else (m, shift)
+    return (0, 1) if shift > 31 or m == 0 else (m, shift)
 
 
 def channels(rounding: Rounding, x: Quant, w: Quant, y: Quant, n: int) -> Array:
@@ -38,8 +38,8 @@ def channels(rounding: Rounding, x: Quant, w: Quant, y: Quant, n: int) -> Array:
 
 
 def least_shift(q: Array) -> int:
-    """The least right shift of the channels whose multiplier is not zero; kernels drop what it rules out."""
-    return int(np.where(q[0] == 0, 1, q[1]).min())
+    """The least right shift of all channels; kernels drop what it rules out."""
+    return int(q[1].min())
 
 
 def with_room(w: Array, b: Array, x: Quant, scales: Quant, y: Quant | None) -> tuple[Array, Array]:

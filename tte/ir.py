@@ -114,6 +114,7 @@ class Builder:
         self.nodes: list[Node] = list(graph.nodes) if graph else []
         self._taken = {s.value.name for s in self.states} | {v.name for v in self.ins} | RESERVED
         self._taken |= {v.name for n in self.nodes for v in n.outs}
+        self._next: dict[str, int] = {}  # by name, the number to try first
 
     def input(self, name: str, type: TensorType) -> Value:
         """Add an argument of the graph; `name` may be any text."""
@@ -139,8 +140,10 @@ class Builder:
     def _fresh(self, name: str, kind: str) -> str:
         """A name in C that is free: `name` itself where that is short enough to read, else what kind of thing it is."""
         base = identifier(name if 0 < len(name) <= LONGEST else kind)
-        tries = (f"{base}{i or ''}" for i in range(len(self._taken) + 1))
-        self._taken.add(unique := next(t for t in tries if t not in self._taken))
+        first = self._next.get(base, 0)
+        number = next(i for i in range(first, len(self._taken) + 1) if f"{base}{i or ''}" not in self._taken)
+        self._next[base] = number + 1
+        self._taken.add(unique := f"{base}{number or ''}")
         return unique
 
 

@@ -1,7 +1,7 @@
-"""Constants as the Helium kernels want them (runtime_c/simd/mve.h). Floor 2.
+"""Constants as the Helium kernels want them (runtime_c/simd/mve.h).
 
 Output channels go in blocks of eight, the last one smaller: first those with even numbers, then those with odd ones.
-Weights are followed by bytes that are read, as vectors are whole, but that no result depends on.
+Weights are followed by bytes that are read, as vectors are whole, but that no result depends on. Floor 2.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def dots(consts: Consts, ins: Types, outs: Types) -> Consts:
 
 def reals(consts: Consts, ins: Types, outs: Types) -> Consts:
     """As `dots`, for results in f32: of each half block biases and the bits of scales, s32[2, 4]."""
-    w, b = folded(consts, ins, Quant((1.0,)))
-    if (w != consts["w"]).any():
-        raise Unsupported("bias", "leaves no room in 32 bits for the sum")
+    w, b = folded(consts, ins, None)
     scales = consts["scale"].view(np.int32)
     return {"w": products(w), "q": np.ascontiguousarray(finishers(b, np.stack([scales, scales]))[:, :2])}
 
@@ -63,8 +61,8 @@ def taps(consts: Consts, ins: Types, outs: Types) -> Consts:
 
 
 def finishers(b: Array, q: Array) -> Array:
-    """Biases, multipliers and negated shifts, s32[half blocks, 3, 4]; a dead channel has a shift of 1."""
-    rows = np.stack([b, q[0], -np.where(q[0] == 0, 1, q[1])]).astype(np.int32)
+    """Biases, multipliers and negated shifts, s32[half blocks, 3, 4]."""
+    rows = np.stack([b, q[0], -q[1]]).astype(np.int32)
     parts = [rows[:, half] for half in halves(len(b))]
     return np.stack([np.pad(part, ((0, 0), (0, SUMS - part.shape[1]))) for part in parts])
 
@@ -76,7 +74,7 @@ def halves(n: int) -> Iterator[slice]:
         yield from (slice(i, end, 2) for i in (j, j + 1) if i < end)
 
 
-def folded(consts: Consts, ins: Types, y: Quant) -> tuple[Array, Array]:
+def folded(consts: Consts, ins: Types, y: Quant | None) -> tuple[Array, Array]:
     """Weights s8, and biases such that x's zero point may be ignored; sums may wrap on their way to 32 bits."""
     x, scales = ins[0].scaling, ins[1].scaling
     w, b = fixed.with_room(consts["w"], consts["b"], x, scales, y)

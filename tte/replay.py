@@ -128,7 +128,9 @@ class _Replay:
                     self.step(call, [r], r, call.scratch)
                     yield True
             case "accumulate":
-                self.require(height(y) == 1 and call.scratch is not None and not backward, call.node, "does not go by rows")
+                self.require(
+                    height(y) == 1 and call.scratch is not None and not backward, call.node, "does not go by rows"
+                )
                 for r in range(h):
                     kept = [call.scratch] if r and call.scratch else []
                     self.require(all(map(self.holds, kept)), call.node, "its sums were overwritten")
@@ -149,7 +151,9 @@ class _Replay:
             for r in rows:
                 seen = self.row(v, r)
                 self.require(
-                    bool((seen == self.ids[v] + r).all()), call.node, f"row {r} of {v.name} was overwritten, or is not made"
+                    bool((seen == self.ids[v] + r).all()),
+                    call.node,
+                    f"row {r} of {v.name} was overwritten, or is not made",
                 )
                 read.append((v, seen))
         y = call.outs[0]

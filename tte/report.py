@@ -70,14 +70,14 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
     table.add_column("how we know", style="dim")
     rows: list[tuple[str, int | None, str]] = [
         ("arena", record.arena_bytes, record.verdict),
-        ("weights", record.weights_bytes, "proved"),
+        ("weights", record.weights_bytes, "counted"),
     ]
     if m:
         rows += [
-            ("code of model.c", m.code_bytes, "measured"),
-            ("flash", m.flash_bytes, "measured, the whole program" + _of(board.flash)),
-            ("stack", m.stack_bytes, "measured" if m.painted else "proved by the compiler"),
-            ("SRAM", m.sram_bytes, "measured, arena and stack included" + _of(board.sram)),
+            ("code of model.c", m.code_bytes, "counted"),
+            ("flash", m.flash_bytes, "counted, the whole program" + _of(board.flash)),
+            ("stack", m.stack_bytes, "counted" if m.painted else "proved by the compiler"),
+            ("SRAM", m.sram_bytes, "counted, arena and stack included" + _of(board.sram)),
         ]
     for what, value, how in rows:
         table.add_row(what, f"{value:,}", how)

@@ -103,7 +103,9 @@ class Segments:
         read = {v for a in chain for v in a.ins}
         outs = [a.out for a in chain if a.out not in self.index or a.out not in read or self.last(a.out) > j]
         pulled = pull(chain, outs)
-        rings = sum(padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings and a.out not in pulled.homes)
+        rings = sum(
+            padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings and a.out not in pulled.homes
+        )
         if before + rings > self.limit:
             return None
         whole = sum(f.sizes[self.index[v]] for v in outs if v in self.index)
@@ -118,7 +120,9 @@ class Segments:
             macs, extra = call.node.op.macs(*call.node.types), STEP * chain[k].steps
             costs = {c.kernel: c.kernel.cost(macs, call.node.types[1], by_rows=True) + extra for c in fitting}
             ways.append(
-                tuple(sorted(((padded(c.scratch) - kept, costs[c.kernel], c.kernel) for c in fitting), key=lambda w: w[1]))
+                tuple(
+                    sorted(((padded(c.scratch) - kept, costs[c.kernel], c.kernel) for c in fitting), key=lambda w: w[1])
+                )
             )
         return Segment(i, j + 1, before + whole + rings + sums - saved, tuple(ways), pulled)
 

@@ -24,7 +24,7 @@ def padded(size: int) -> int:
 class Flow:
     """The values of a function that the planner places (states and the caller's buffers lie elsewhere), and its calls.
 
-    `reuse` are a call's inputs x and results y that may share memory if x dies there, and how many bytes: (x, y, bytes).
+    `reuse` are a call's inputs x and results y that may share memory if x dies there, and how much: (x, y, bytes).
     """
 
     values: tuple[Value, ...]

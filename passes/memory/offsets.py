@@ -28,8 +28,8 @@ class Buffer:
 class Pair:
     """Buffers x and y that may share bytes though both are alive at the time when y comes and x goes.
 
-    Without `distance`, y may be x; with it, y may lie over x if x begins at least so many bytes behind it, or, `backward`,
-    if y ends at least so many bytes behind x.
+    Without `distance`, y may be x; with it, y may lie over x if x begins at least so many bytes behind it, or if it is
+    `backward` and y ends at least so many bytes behind x.
     """
 
     x: int

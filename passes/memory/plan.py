@@ -71,9 +71,9 @@ def _puzzle(function: Function) -> _Puzzle:
     ]
     for c in function.cascades:
         chain = [a.mirrored() if c.backward else a for a in map(access, function.calls[c.first : c.stop]) if a]
-        for x, y, distance in replayed(chain, c.order, c.homes)[1]:
-            if x in index and y in index and y not in rings and last[x] == c.stop - 1:
-                pairs.append(Pair(index[x], index[y], padded(distance), c.backward))
+        for under, result, distance in replayed(chain, c.order, c.homes)[1]:
+            if {under, result} <= index.keys() and result not in rings and last[under] == c.stop - 1:
+                pairs.append(Pair(index[under], index[result], padded(distance), c.backward))
     return _Puzzle((*map(tuple, groups.values()), *scratch), tuple(pairs))
 
 

@@ -55,9 +55,7 @@ class Access:
     @cached_property
     def first(self) -> tuple[tuple[int, ...], ...]:
         """By input and step: the first row that this step or a later one reads; after the last step none."""
-        return tuple(
-            tuple(accumulate([NEVER, *(lo for lo, _ in reversed(spans))], min))[::-1] for spans in self.reads
-        )
+        return tuple(tuple(accumulate([NEVER, *(lo for lo, _ in reversed(spans))], min))[::-1] for spans in self.reads)
 
     def needs(self, value: Value, step: int) -> int:
         """The first row of `value` that `step` or a later one reads."""

@@ -24,6 +24,7 @@ from tte.ops.transpose import Transpose
 from tte.target import Board
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
+DEPTH = 50  # nodes that a Quantize goes before
 MOVES = (Reshape, Transpose, ResizeNearest, Pad, MaxPool)  # they commute with rounding
 
 
@@ -107,13 +108,13 @@ class _Folding:
         """True if nothing but Quantize reads it, or what a Quantize has gone before."""
         return self.readers[value] == max(self.quantizers[value], 1)
 
-    def quantized(self, x: Value, quant: Quant) -> Value:
+    def quantized(self, x: Value, quant: Quant, depth: int = 0) -> Value:
         """Quantize(x), as far up the graph as it goes."""
         if (x, quant) not in self.known:
-            self.known[x, quant] = self.pulled(x, quant)
+            self.known[x, quant] = self.pulled(x, quant, depth)
         return self.known[x, quant]
 
-    def pulled(self, x: Value, quant: Quant) -> Value:
+    def pulled(self, x: Value, quant: Quant, depth: int) -> Value:
         """The same, not asked for before."""
         twin = self.twins.get(x)
         if twin is not None:
@@ -121,8 +122,9 @@ class _Folding:
             return twin if same else self.emit(Requantize(quant, Rounding.ONNX), (twin,), x, "")
         node = self.made.get(x)
         if node is not None and self.rounded(x):
-            if isinstance(node.op, (*MOVES, Concat)):
-                return self.emit(_onnx(node.op), tuple(self.quantized(v, quant) for v in node.ins), x, node.source)
+            if isinstance(node.op, (*MOVES, Concat)) and depth < DEPTH:
+                ins = tuple(self.quantized(v, quant, depth + 1) for v in node.ins)
+                return self.emit(_onnx(node.op), ins, x, node.source)
             ints = self.integers(node)
             op = _onnx(node.op, quant)
             if ints and op != node.op and _accepts(op, ints):

@@ -5,7 +5,7 @@
 #include "tte/kernels/add.h"
 #include "tte/simd/mve.h"
 
-/** Half of eight values x * 16, without zero point, in units of the sum, the even or the odd ones; m and shift are constants. */
+/** Half of eight values x * 16 in units of the sum, the even or the odd ones; m and shift are constants. */
 TTE_INLINE int32x4_t tte_add_mve_wide(int16x8_t x, int32_t odd, int32_t m, int32_t shift)
 {
     if (m == 1 << 30 && shift == 0) { /* the larger scale, brought to its double: by half */
@@ -30,9 +30,11 @@ TTE_INLINE int32x4_t tte_add_mve_onnx(const tte_add_s8_params *p, int32x4_t a, i
     register int32x4_t x __asm__("q0") = a;
     register int32x4_t z __asm__("q1") = b;
     if (p->sign > 0) {
-        __asm__(TTE_ADD_MVE_REAL("vadd.f32") : "+w"(x), "+w"(z) : [a] "t"(p->scale_a), [b] "t"(p->scale_b), [y] "t"(p->scale_y));
+        __asm__(TTE_ADD_MVE_REAL("vadd.f32")
+                : "+w"(x), "+w"(z) : [a] "t"(p->scale_a), [b] "t"(p->scale_b), [y] "t"(p->scale_y));
     } else {
-        __asm__(TTE_ADD_MVE_REAL("vsub.f32") : "+w"(x), "+w"(z) : [a] "t"(p->scale_a), [b] "t"(p->scale_b), [y] "t"(p->scale_y));
+        __asm__(TTE_ADD_MVE_REAL("vsub.f32")
+                : "+w"(x), "+w"(z) : [a] "t"(p->scale_a), [b] "t"(p->scale_b), [y] "t"(p->scale_y));
     }
     return x;
 }

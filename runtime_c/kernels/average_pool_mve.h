@@ -14,8 +14,9 @@ TTE_INLINE int32x4_t tte_average_mve(int32x4_t x, int32_t count, uint32_t per)
 }
 
 /** n <= 8 channels from j on of the window at rows `ky` and columns `kx` from `at` on. */
-TTE_INLINE void tte_average_mve_eight(const tte_average_pool_s8_params *p, const void *const *x, tte_span ky, tte_span kx,
-                                      int32_t at, int32_t j, int32_t count, uint32_t per, int8_t *y, int32_t n)
+TTE_INLINE void tte_average_mve_eight(const tte_average_pool_s8_params *p, const void *const *x, tte_span ky,
+                                      tte_span kx, int32_t at, int32_t j, int32_t count, uint32_t per, int8_t *y,
+                                      int32_t n)
 {
     int16x8_t sum = vdupq_n_s16(0);
     for (int32_t i = ky.first; i < ky.last; i++) {

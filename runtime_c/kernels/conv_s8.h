@@ -2,7 +2,7 @@
 #ifndef TTE_CONV_S8_H
 #define TTE_CONV_S8_H
 
-#include "tte/tte.h"
+#include "tte/tte_dot.h"
 #include "tte/tte_fixed.h"
 
 typedef struct {
@@ -35,8 +35,28 @@ TTE_INLINE tte_span tte_conv_columns(const tte_conv_s8_params *p, int32_t ox)
 TTE_INLINE int8_t tte_conv_finish(const tte_conv_s8_params *p, int32_t j, int32_t sum, const int32_t *b,
                                   const int32_t *q)
 {
-    const int32_t y = tte_finish(p->rounding, (int64_t)sum + b[j], q[j], q[p->co + j]) + p->zero_y;
+    const int32_t shift = q[p->co + j];
+    TTE_ASSUME(p->rounding == TTE_ONNX || shift >= p->shift);
+    const int32_t y = tte_finish(p->rounding, (int64_t)sum + b[j], q[j], shift) + p->zero_y;
     return (int8_t)tte_clamp_s32(y, p->lo, p->hi);
+}
+
+/** The sums of column ox for `n` channels (1 or 4) of one group, whose inputs begin at channel c and filters at w. */
+TTE_INLINE tte_sums4 tte_conv_column(const tte_conv_s8_params *p, const void *const *x, tte_span ky, tte_span kx,
+                                         int32_t ox, int32_t c, const int8_t *w, int32_t n)
+{
+    const int32_t next = p->kh * p->kw * p->cg;
+    const int32_t joined = p->dilation == 1 && p->cg == p->c; /* the columns under the filter lie side by side */
+    tte_sums4 s = {0, 0, 0, 0};
+    for (int32_t i = ky.first; i < ky.last; i++) {
+        const int8_t *const row = (const int8_t *)x[i] + (ox * p->stride - p->left) * p->c + c;
+        const int8_t *const filter = w + i * p->kw * p->cg;
+        for (int32_t k = kx.first; k < (joined ? kx.first + 1 : kx.last); k++) {
+            const int32_t values = joined ? (kx.last - kx.first) * p->cg : p->cg;
+            s = tte_dot_s8(s, row + k * p->dilation * p->c, p->zero_x, filter + k * p->cg, values, n, next);
+        }
+    }
+    return s;
 }
 
 /**
@@ -46,22 +66,22 @@ TTE_INLINE int8_t tte_conv_finish(const tte_conv_s8_params *p, int32_t j, int32_
 TTE_KERNEL tte_conv_s8(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int8_t *restrict w,
                        const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y)
 {
-    const int32_t per_group = p->co / (p->c / p->cg);
-    for (int32_t ox = 0; ox < p->ow; ox++) {
+    const int32_t per_group = p->co / (p->c / p->cg), size = p->kh * p->kw * p->cg;
+    for (int32_t ox = 0; ox < p->ow; ox++, y += p->co) {
         const tte_span kx = tte_conv_columns(p, ox);
-        for (int32_t j = 0; j < p->co; j++) {
-            int32_t sum = 0;
-            for (int32_t i = ky.first; i < ky.last; i++) {
-                for (int32_t k = kx.first; k < kx.last; k++) {
-                    const int8_t *from = (const int8_t *)x[i] + (ox * p->stride - p->left + k * p->dilation) * p->c
-                                         + j / per_group * p->cg;
-                    const int8_t *weights = w + ((j * p->kh + i) * p->kw + k) * p->cg;
-                    for (int32_t l = 0; l < p->cg; l++) {
-                        sum += (from[l] - p->zero_x) * weights[l];
-                    }
-                }
+        for (int32_t j = 0; j < p->co;) {
+            const int32_t c = j / per_group * p->cg;
+            if (j % per_group + 4 <= per_group) {
+                const tte_sums4 s = tte_conv_column(p, x, ky, kx, ox, c, w + j * size, 4);
+                y[j] = tte_conv_finish(p, j, s.a, b, q);
+                y[j + 1] = tte_conv_finish(p, j + 1, s.b, b, q);
+                y[j + 2] = tte_conv_finish(p, j + 2, s.c, b, q);
+                y[j + 3] = tte_conv_finish(p, j + 3, s.d, b, q);
+                j += 4;
+            } else {
+                y[j] = tte_conv_finish(p, j, tte_conv_column(p, x, ky, kx, ox, c, w + j * size, 1).a, b, q);
+                j++;
             }
-            y[ox * p->co + j] = tte_conv_finish(p, j, sum, b, q);
         }
     }
 }

@@ -8,23 +8,24 @@
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
 /** n <= 8 channels of one pixel of y; w and q move on. */
-TTE_INLINE void tte_conv_mve_eight(const tte_conv_s8_params *p, const tte_mve_pixels *x, const int8_t **w,
-                                   const int32_t **q, int8_t *y, int32_t n)
+TTE_INLINE void tte_conv_mve_eight(const tte_conv_s8_params *p, const tte_mve_pixels *x, int32_t runs, int32_t k,
+                                   const int8_t **w, const int32_t **q, int8_t *y, int32_t n)
 {
-    const int32x4_t even = tte_mve_four_s8(x, w, q, (n + 1) / 2, p->rounding, p->shift);
-    const int32x4_t odd = n > 1 ? tte_mve_four_s8(x, w, q, n / 2, p->rounding, p->shift) : even;
+    const int32x4_t even = tte_mve_four_s8(x, runs, k, w, q, (n + 1) / 2, p->rounding, p->shift);
+    const int32x4_t odd = n > 1 ? tte_mve_four_s8(x, runs, k, w, q, n / 2, p->rounding, p->shift) : even;
     tte_mve_store_s8(y, even, odd, p->zero_y, p->lo, p->hi, n);
 }
 
-/** All channels of one pixel of y. */
-TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, tte_mve_pixels x, const int8_t *w, const int32_t *q,
-                                   int8_t *y)
+/** All channels of one pixel of y: at x[i] + at lie `runs` runs of k bytes. */
+TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *const *x, int32_t at, int32_t runs,
+                                   int32_t k, const int8_t *w, const int32_t *q, int8_t *y)
 {
+    const tte_mve_pixels pixels = tte_mve_hold(x, at, runs, k);
     for (int32_t j = p->co / 8; j > 0; j--, y += 8) {
-        tte_conv_mve_eight(p, &x, &w, &q, y, 8);
+        tte_conv_mve_eight(p, &pixels, runs, k, &w, &q, y, 8);
     }
     if (p->co % 8) {
-        tte_conv_mve_eight(p, &x, &w, &q, y, p->co % 8);
+        tte_conv_mve_eight(p, &pixels, runs, k, &w, &q, y, p->co % 8);
     }
 }
 
@@ -34,7 +35,7 @@ TTE_KERNEL tte_pointwise_s8_mve(const tte_pointwise_s8_params *p, const void *co
 {
     (void)ky;
     for (int32_t ox = 0; ox < p->ow; ox++) {
-        tte_conv_mve_pixel(p, tte_mve_hold(x, ox * p->stride * p->c, 1, p->c), w, q, y + ox * p->co);
+        tte_conv_mve_pixel(p, x, ox * p->stride * p->c, 1, p->c, w, q, y + ox * p->co);
     }
 }
 
@@ -75,10 +76,10 @@ TTE_KERNEL tte_conv_s8_mve(const tte_conv_s8_params *p, const void *const *x, tt
     for (int32_t ox = 0; ox < p->ow; ox++) {
         const int32_t at = ox * p->stride - p->left;
         if (direct && at >= 0 && at + p->kw <= p->w) {
-            tte_conv_mve_pixel(p, tte_mve_hold(x, at * p->c, p->kh, run), w, q, y + ox * p->co);
+            tte_conv_mve_pixel(p, x, at * p->c, p->kh, run, w, q, y + ox * p->co);
         } else {
             tte_conv_mve_patch(p, x, ky, ox, patch);
-            tte_conv_mve_pixel(p, tte_mve_hold(copy, 0, 1, p->kh * run), w, q, y + ox * p->co);
+            tte_conv_mve_pixel(p, copy, 0, 1, p->kh * run, w, q, y + ox * p->co);
         }
     }
 }

@@ -139,12 +139,21 @@ TTE_INLINE void tte_dsp_load_rows(const tte_conv_s8_params *p, const int8_t *a, 
 /** Sums of four output columns. */
 typedef struct { int32_t a, b, c, d; } tte_dsp_columns4;
 
+/** tte_dsp_mla2 at its place in the program. */
+TTE_INLINE int32_t tte_dsp_mla2_here(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t r;
+    __asm__ volatile("smlad %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
+    return r;
+}
+
 /** Add a weight times each of four columns. The compiler keeps the order, in which nothing is loaded twice or spilled. */
 TTE_INLINE tte_dsp_columns4 tte_dsp_add_tap(tte_dsp_columns4 s, tte_dsp_columns4 x, int32_t weight)
 {
-    __asm__ volatile("smlad %0, %4, %8, %0\n\tsmlad %1, %5, %8, %1\n\tsmlad %2, %6, %8, %2\n\tsmlad %3, %7, %8, %3"
-                     : "+&r"(s.a), "+&r"(s.b), "+&r"(s.c), "+&r"(s.d)
-                     : "r"(x.a), "r"(x.b), "r"(x.c), "r"(x.d), "r"(weight));
+    s.a = tte_dsp_mla2_here(x.a, weight, s.a);
+    s.b = tte_dsp_mla2_here(x.b, weight, s.b);
+    s.c = tte_dsp_mla2_here(x.c, weight, s.c);
+    s.d = tte_dsp_mla2_here(x.d, weight, s.d);
     return s;
 }
 

@@ -11,7 +11,7 @@ typedef struct {
     int16x8_t weights;
 } tte_depthwise_mve_sums;
 
-/* One tap of eight channels: load, or load and step; weights, and perhaps their sum; product. Then a sum becomes wide. */
+/* One tap of eight channels: its values, its weights and perhaps their sum, the product; then 16 bits become 32. */
 #define TTE_DW_NEAR(t) "vldrb.s16 %q[" t "], [%[x]], %[step]\n\t"
 #define TTE_DW_FAR(t) "vldrb.s16 %q[" t "], [%[x]]\n\tadd %[x], %[x], %[step]\n\t"
 #define TTE_DW_COUNT "vadd.i16 %q[all], %q[all], %q[u]\n\t"
@@ -23,13 +23,14 @@ typedef struct {
 #define TTE_DW_ONE(load, count) TTE_DW_TAP(load, count, "t") TTE_DW_WIDEN
 #define TTE_DW_TWO(load, count) \
     TTE_DW_TAP(load, count, "t") TTE_DW_TAP(load, count, "v") "vadd.i16 %q[t], %q[t], %q[v]\n\t" TTE_DW_WIDEN
-#define TTE_DW_RUN(text, step_in)                                                                            \
-    __asm__(text : [even] "+w"(s->even), [odd] "+w"(s->odd), [all] "+w"(s->weights), [x] "+l"(*x), [w] "+l"(*w), \
+#define TTE_DW_RUN(text, step_in)                                                              \
+    __asm__(text                                                                               \
+            : [even] "+w"(s->even), [odd] "+w"(s->odd), [all] "+w"(s->weights), [x] "+l"(*x), [w] "+l"(*w), \
             [t] "=&w"(t), [u] "=&w"(u), [v] "=&w"(v) : [step] step_in(step))
 
 /**
- * Add the products of `taps` taps, one or two, of a block of n channels; x and w move on. Two products fit 16 bits, as no
- * weight is -128. Where `count`, the weights are summed too: tte/mve.py sees that 16 bits hold them.
+ * Add the products of `taps` taps, one or two, of a block of n channels; x and w move on. Two products fit 16 bits, as
+ * no weight is -128. Where `count`, the weights are summed too: tte/mve.py sees that 16 bits hold them.
  */
 TTE_INLINE void tte_depthwise_mve_taps(tte_depthwise_mve_sums *s, const int8_t **x, const int8_t **w, int32_t step,
                                        int32_t n, int32_t taps, int32_t count)
@@ -70,8 +71,9 @@ TTE_INLINE void tte_depthwise_mve_taps(tte_depthwise_mve_sums *s, const int8_t *
 }
 
 /** Sums of channels j to j + n at column `at`, where all taps lie in x; from biases that know zero_x. */
-TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_inside(const tte_conv_s8_params *p, const void *const *x, int32_t at,
-                                                           int32_t j, int32_t n, const int8_t *w, const int32_t *q)
+TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_inside(const tte_conv_s8_params *p, const void *const *x,
+                                                           int32_t at, int32_t j, int32_t n, const int8_t *w,
+                                                           const int32_t *q)
 {
     tte_depthwise_mve_sums s = {vldrwq_s32(q), vldrwq_s32(q + 4), vdupq_n_s16(0)};
     for (int32_t i = 0; i < p->kh; i++) {
@@ -83,9 +85,9 @@ TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_inside(const tte_conv_s8_par
     return s;
 }
 
-/** The same where only rows ky and columns kx of the filter lie in x: biases know no zero_x, so that what is outside is 0. */
-TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_border(const tte_conv_s8_params *p, const void *const *x, tte_span ky,
-                                                           tte_span kx, int32_t at, int32_t j, int32_t n,
+/** The same where only rows ky and columns kx of the filter lie in x; from biases that know no zero_x. */
+TTE_INLINE tte_depthwise_mve_sums tte_depthwise_mve_border(const tte_conv_s8_params *p, const void *const *x,
+                                                           tte_span ky, tte_span kx, int32_t at, int32_t j, int32_t n,
                                                            const int8_t *w, const int32_t *q)
 {
     const int32_t step = p->dilation * p->c;
@@ -133,7 +135,7 @@ TTE_INLINE void tte_depthwise_mve_pixel(const tte_conv_s8_params *p, const void 
 }
 
 /**
- * As tte_conv_s8 for cg = 1 and co = c. Products of s8 with s8 other than -128 fit 16 bits in pairs; their sums have 32.
+ * As tte_conv_s8 for cg = 1 and co = c. Two products of s8 with s8 other than -128 fit 16 bits; sums have 32.
  * w and q as tte/mve.py lays them out.
  */
 TTE_KERNEL tte_depthwise_s8_mve(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,

@@ -7,60 +7,16 @@ import random
 import onnx
 from onnx import AttributeProto, TensorProto
 
+from tte.frontend.onnx import SUPPORTED
+
 NUMBERS = (0, -1, 1, 2, 3, 7, 8, 16, 255, 2**31 - 1, 2**31, -(2**31), 2**40, 2**63 - 1, -(2**63))
-OPERATORS = [
-    "Conv",
-    "Gemm",
-    "MatMul",
-    "Reshape",
-    "Transpose",
-    "Concat",
-    "Pad",
-    "Slice",
-    "Resize",
-    "Softmax",
-    "Mul",
-    "Clip",
-    "BatchNormalization",
-    "AveragePool",
-    "MaxPool",
-    "ReduceMean",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Cast",
-    "If",
-    "DequantizeLinear",
-    "QuantizeLinear",
-    "Gather",
-    "Expand",
-    "ConstantOfShape",
-    "Constant",
-    "QLinearConv",
-]
-ATTRIBUTES = [
-    "axis",
-    "pads",
-    "strides",
-    "dilations",
-    "kernel_shape",
-    "group",
-    "perm",
-    "axes",
-    "to",
-    "ceil_mode",
-    "auto_pad",
-    "alpha",
-    "beta",
-    "transA",
-    "transB",
-    "epsilon",
-    "mode",
-    "keepdims",
-    "value",
-    "block_size",
-    "shape",
-]
+OPERATORS = (*SUPPORTED, "If", "LSTM")
+# fmt: off
+ATTRIBUTES = (
+    "axis", "pads", "strides", "dilations", "kernel_shape", "group", "perm", "axes", "to", "ceil_mode",
+    "auto_pad", "alpha", "beta", "transA", "transB", "epsilon", "mode", "keepdims", "value", "block_size", "shape",
+)
+# fmt: on
 FLOATS = (0.0, -1.0, float("nan"), float("inf"), -float("inf"), 1e-45, 1e38, -1e38, 0.5)
 
 

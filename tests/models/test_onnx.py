@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from conftest import usable
+from onnx_models import prepared, quantized
 from onnx_oracle import everything, folded, node_by_node, session, tensors
 
 from tte.driver import Options, compile_model
@@ -94,6 +95,29 @@ def test_mcunet_keeps_its_accuracy(shared: Path, tmp_path: Path) -> None:
     ours, theirs = top1(shared, tmp_path, 1000)
     assert ours == pytest.approx(theirs, abs=0.3)
     assert ours >= 59
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("name", ["resnet20_cifar10_f32.onnx", "st_mobilenet_v2_0.35_128_flowers.onnx"])
+def test_networks_that_onnx_runtime_quantised(name: str, unsigned: bool, shared: Path) -> None:
+    """Nothing but the ends stays float, and every node gives ONNX Runtime's integers."""
+    model = onnx.load(shared / "models" / name)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    model = quantized(prepared(model), unsigned, True, True)
+    module = folded(model.SerializeToString())
+    floats = [n for n in module.graph("infer").nodes if any(v.type.dtype is DType.F32 for v in (*n.ins, *n.outs))]
+    assert [n.op.label() for n in floats] == ["quantize", "dequantize"]
+    port = model.graph.input[0]
+    shape = [d.dim_value for d in port.type.tensor_type.shape.dim]
+    image = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+    compared = [
+        c for c in node_by_node(module, model, tensors(everything(model), {port.name: image})) if c.real is not None
+    ]
+    assert len(compared) >= 28
+    assert not [c.node for c in compared if c.wrong]
+    differ = sum(int((c.ours != c.theirs).sum()) for c in compared)
+    assert differ <= 2 + sum(c.ours.size for c in compared) / 1e5
 
 
 @pytest.mark.parametrize("name", FLOATS)

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from conftest import usable
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import NETS, quantized
+from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx_models import NETS, Net, quantized
 from onnx_oracle import everything, folded, node_by_node, run, session, tensors
 
 from tte.driver import Options, compile_model
@@ -55,6 +55,28 @@ def test_quantised_networks(net: str, form: tuple[bool, bool, bool]) -> None:
 def test_more_quantised_networks(net: str, seed: int) -> None:
     model = quantized(NETS[net](seed), *FORMS[seed % len(FORMS)])
     agree(model, {"x": drawn(model, seed)}, 4)
+
+
+@pytest.mark.parametrize("opset", [15, 18, 19, 21, 23])
+@pytest.mark.parametrize("net", NETS)
+def test_float_networks_of_every_opset(net: str, opset: int) -> None:
+    model = version_converter.convert_version(NETS[net](1), opset)
+    model.ir_version = 8 if opset < 19 else 10
+    agree(model, {"x": drawn(model, 3)}, 0)
+
+
+def test_the_forms_of_opset_9() -> None:
+    """What later are inputs are attributes; a softmax goes over all axes from one on."""
+    n = Net(0, (1, 3, 6, 6), 9)
+    a = n.add("Clip", n.conv("x", 3, 4, auto_pad="SAME_LOWER", pads=None, strides=[2, 2]), min=-0.5, max=0.5)
+    b = n.add("Upsample", a, n.constant(np.float32([1, 1, 2, 2])), mode="nearest")
+    c = n.add(
+        "Slice", n.add("Pad", b, pads=[0, 1, 0, 0, 0, 0, 2, 1], value=0.25), starts=[1, -6], ends=[8, 9999], axes=[2, 3]
+    )
+    d = n.add("Dropout", n.add("Unsqueeze", n.add("ReduceMean", c, axes=[2, 3], keepdims=0), axes=[2]), ratio=0.3)
+    e = n.add("Softmax", n.add("Mul", n.add("Squeeze", d, axes=[2]), n.constant(np.float32(3))))
+    model = n.model(e, n.add("Softmax", c, axis=1))
+    agree(model, {"x": drawn(model, 3)}, 0)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -180,6 +202,43 @@ def test_a_float_bias_keeps_a_layer_in_float() -> None:
     ops = [k for k in folded(model.SerializeToString()).graph("infer").nodes if k.op.label() == "conv"]
     assert [k.outs[0].type.dtype for k in ops] == [DType.F32]
     agree(model, {"x": drawn(model, 2)}, 1)
+
+
+def test_weights_of_u8_and_weights_that_the_model_quantises() -> None:
+    """Both are s8 at import: u8 about 128, and floats that pass a quantiser per channel."""
+    n = Qdq((1, 3, 5, 5))
+    s = np.float32([0.01, 0.02, 0.03, 0.04])
+    x = n.fake("x", 0.05, 3)
+    u = n.dq(n.constant(n.rng.integers(1, 256, (4, 3, 3, 3)), "u1"), 0.01, 128, "u1")
+    b = n.add(
+        "DequantizeLinear",
+        n.constant(n.rng.integers(-99, 99, 4), "i4"),
+        n.constant(np.float32(0.01) * np.float32(0.05)),
+    )
+    y = n.fake(n.add("Conv", x, u, b), 0.4, 2)
+    q = (n.constant(s), n.constant(np.zeros(4), "i1"))
+    w = n.add("QuantizeLinear", n.constant(n.rng.standard_normal((4, 4, 1, 1))), *q, axis=0)
+    z = n.add("Conv", y, n.add("DequantizeLinear", w, *q, axis=0))
+    model = n.model((n.q(z, 0.5, 5), S8))
+    ops = [k for k in folded(model.SerializeToString()).graph("infer").nodes if k.op.label() == "conv"]
+    assert [k.outs[0].type.dtype for k in ops] == [DType.S8] * 2
+    agree(model, {"x": drawn(model, 2)}, 2)
+
+
+def test_attention_of_two_heads() -> None:
+    """Products of computed matrices, one for each head, and pieces of one projection."""
+    rng = np.random.default_rng(0)
+    n = Qdq((1, 6, 24))
+    q, k, v = (f"s{i}" for i in range(3))
+    n.nodes.append(helper.make_node("Split", ["x"], [q, k, v], axis=2))
+    shape = n.constant([1, 6, 2, 4], "i8")
+    heads = [n.add("Transpose", n.add("Reshape", h, shape), perm=[0, 2, 1, 3]) for h in (q, k, v)]
+    scores = n.add("MatMul", heads[0], n.add("Transpose", heads[1], perm=[0, 1, 3, 2]))
+    mixed = n.add("MatMul", n.add("Softmax", n.add("Mul", scores, n.constant(0.5)), axis=-1), heads[2])
+    joined = n.add("Reshape", n.add("Transpose", mixed, perm=[0, 2, 1, 3]), n.constant([1, 6, 8], "i8"))
+    out = n.add("MatMul", joined, n.constant(rng.standard_normal((8, 3))))
+    model = n.model((n.add("Gather", out, n.constant(-1, "i8"), axis=1), F))
+    agree(model, {"x": drawn(model, 2)}, 0)
 
 
 def test_weights_that_are_not_symmetric_are_refused() -> None:

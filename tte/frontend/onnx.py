@@ -85,7 +85,7 @@ def _needed(calls: list[Call], outs: Iterable[str]) -> list[Call]:
     return kept[::-1]
 
 
-def _result(s: Scope) -> Tensor:
+def _result(s: Scope) -> Tensor | tuple[Tensor, ...]:
     """What the node at hand computes."""
     handler = HANDLERS.get(s.call.op)
     if s.call.domain not in ("", "com.microsoft") or (handler is None and s.call.op not in onnx_fold.FOLDS):

@@ -8,12 +8,15 @@ from tte.frontend.onnx_scope import Handler, Scope, axes_of, elements
 from tte.frontend.onnx_tensor import Fixed, Live, Tensor
 from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
+from tte.ops.concat import Concat
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.ops.max_pool import MaxPool
+from tte.ops.resize_nearest import ResizeNearest
 from tte.types import Value
 
 Pads = tuple[int, int, int, int]
+MAX_BATCH = 64  # products of matrices in one MatMul
 
 
 def conv(s: Scope) -> Tensor:
@@ -112,19 +115,46 @@ def matrix(s: Scope, b: Tensor, transposed: bool, factor: float = 1.0) -> Value:
 
 
 def matmul(s: Scope) -> Tensor:
-    """A[..., k] B[k, n]: a Linear over all rows of A. B may have more axes, all 1; vectors are a row and a column."""
+    """A[..., k] B[k, n]: a Linear over all rows of A; vectors are a row and a column. B[..., k, n]: one for each."""
     a, b = s.live(0), s.get(1)
     s.require(a.rank >= 1 and len(b.shape) >= 1, "A and B must not be scalars")
-    k, n = (*b.shape, 1)[:2] if len(b.shape) == 1 else b.shape[-2:]
-    if elements(b.shape) != k * n:
-        raise s.fail(f"B of shape {list(b.shape)} is not supported", "supported: one matrix [k, n]")
+    wide = (*b.shape, 1) if len(b.shape) == 1 else b.shape
+    k, n = wide[len(wide) - 2], wide[len(wide) - 1]
     s.require(a.shape[-1] == k, f"A {list(a.shape)} and B {list(b.shape)} do not fit")
+    if elements(b.shape) != k * n:
+        return by_batch(s, a, b)
     if len(b.shape) != 2:
         b = Fixed(b.real.reshape(k, n)) if isinstance(b, Fixed) else Live(s.reshaped(s.plain(b), (k, n)), 2)
     rows = elements(a.shape[:-1])
     y = s.emit(Linear(), s.reshaped(s.plain(a), (rows, k)), matrix(s, b, False), zeros(s, n))
     shape = (1,) * (len(b.shape) - a.rank) * (a.rank > 1) + a.shape[:-1] + (n,) * (len(s.get(1).shape) > 1)
     return Live(s.reshaped(y, shape), len(shape))
+
+
+def by_batch(s: Scope, a: Live, b: Tensor) -> Tensor:
+    """Matrix by matrix, along all axes but the last two; either operand may be repeated."""
+    left, right = (1,) * (2 - a.rank) + a.shape, b.shape
+    batch = np.broadcast_shapes(left[:-2], right[:-2])
+    count, (m, k), n = elements(batch), left[-2:], right[-1]
+    if count > MAX_BATCH:
+        raise s.fail(f"{count} products of matrices are not supported", f"supported: {MAX_BATCH}")
+    x, y = s.reshaped(s.plain(a), (1, elements(left[:-2]), m, k)), s.plain(b, s.call.ins[1])
+    w = s.reshaped(
+        s.moved(y, (*range(len(right) - 2), len(right) - 1, len(right) - 2)), (1, elements(right[:-2]), n, k)
+    )
+    at = [np.broadcast_to(np.arange(elements(o)).reshape(o), batch).reshape(-1) for o in (left[:-2], right[:-2])]
+    products = []
+    for i, j in zip(*at, strict=True):
+        ins = (s.reshaped(picked(s, v, int(index)), v.type.shape[2:]) for v, index in ((x, i), (w, j)))
+        products.append(s.reshaped(s.emit(Linear(), *ins, zeros(s, n)), (1, 1, m, n)))
+    shape = batch + (m,) * (a.rank > 1) + (n,)
+    return Live(s.reshaped(s.emit(Concat(1), *products), shape), len(shape))
+
+
+def picked(s: Scope, value: Value, index: int) -> Value:
+    """One row of a map."""
+    _, h, w, _ = value.type.shape
+    return value if h == 1 else s.emit(ResizeNearest((index,), tuple(range(w))), value)
 
 
 def pool(s: Scope, average: bool) -> Tensor:
@@ -170,7 +200,7 @@ def global_pool(s: Scope, average: bool) -> Tensor:
 
 
 def reduce_mean(s: Scope) -> Tensor:
-    """Over positions of a map in NHWC order; else over what is moved to the front, as the rows of a map."""
+    """Over positions of a map in NHWC order; else over what is moved to the front, as a map of one row."""
     x = s.live(0)
     axes = axes_of(s, 1, x.rank)
     if not axes:
@@ -184,8 +214,8 @@ def reduce_mean(s: Scope) -> Tensor:
     else:
         rest = tuple(i for i in range(x.rank) if i not in axes)
         k, m = elements(tuple(x.shape[i] for i in axes)), elements(tuple(x.shape[i] for i in rest))
-        rows = s.reshaped(s.moved(s.plain(x), (*axes, *rest)), (1, k, 1, m))
-        y = Live(s.reshaped(s.emit(AveragePool((k, 1)), rows), shape), x.rank)
+        row = s.reshaped(s.moved(s.plain(x), (*axes, *rest)), (1, 1, k, m))
+        y = Live(s.reshaped(s.emit(AveragePool((1, k)), row), shape), x.rank)
     if s.call.integer("keepdims", 1):
         return y
     kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)

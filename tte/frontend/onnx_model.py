@@ -99,10 +99,10 @@ class Model:
     outs: tuple[str, ...]
 
 
-def shown(name: str | bytes) -> str:
+def shown(name: str | bytes, limit: int = 80) -> str:
     """A name from the file, fit for a line of text."""
     text = "".join(c if c.isprintable() else "?" for c in (name if isinstance(name, str) else repr(name)))
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _text(name: str | bytes) -> str:

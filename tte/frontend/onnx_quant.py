@@ -42,15 +42,18 @@ def zeros(s: Scope, i: int, unsigned: bool) -> tuple[Array, bool]:
     return found.reshape(-1).astype(np.int64) - 128 * u8, u8
 
 
-def quant_of(s: Scope, scale: int, zero: int, unsigned: bool, rank: int = 0, axis: int = 1) -> tuple[Quant, bool]:
-    """The quantisation that two inputs describe, and whether it is of u8; per `axis` only where `rank` is given."""
+def quant_of(
+    s: Scope, scale: int, zero: int, unsigned: bool, shape: tuple[int, ...] | None = None, axis: int = 1
+) -> tuple[Quant, bool]:
+    """The quantisation that two inputs describe, and whether it is of u8. Per `axis` of `shape`, if that is given."""
     sc, (z, u8) = scales(s, scale), zeros(s, zero, unsigned)
     if (z != z[0]).any():
         raise s.fail("zero points that differ by channel are not supported", "quantise weights symmetrically, to int8")
     s.require(z.size in (1, sc.size), f"{sc.size} scales and {z.size} zero points do not fit")
-    if sc.size > 1 and not rank:
+    if sc.size > 1 and not shape:
         raise s.fail("a scale per channel is supported for weights only", "quantise activations per tensor")
-    per_axis = axis_of(s, axis, rank) if sc.size > 1 else None
+    per_axis = axis_of(s, axis, len(shape)) if shape and sc.size > 1 else None
+    s.require(per_axis is None or shape is None or shape[per_axis] == sc.size, f"{sc.size} scales do not fit {shape}")
     return Quant(tuple(map(float, sc)), int(z[0]), per_axis), u8
 
 
@@ -59,10 +62,12 @@ def quantize_linear(s: Scope) -> Tensor:
     x = s.get(0)
     s.require(s.call.integer("output_dtype", 0) in (0, 2, 3), "output_dtype must be int8 or uint8")
     s.require(s.call.integer("block_size", 0) == 0, "blocks are not supported")
-    quant, u8 = quant_of(s, 1, 2, s.call.integer("output_dtype", 2) != 3)
+    shape = x.shape if isinstance(x, Fixed) else None
+    quant, u8 = quant_of(s, 1, 2, s.call.integer("output_dtype", 2) != 3, shape, s.call.integer("axis", 1))
     if isinstance(x, Fixed):
-        q = np.rint(x.real.astype(np.float32) / np.float32(quant.scale[0])) + quant.zero
-        return Fixed(q.clip(-128, 127).astype(np.int8), quant)
+        scale = np.array(quant.scale, np.float32).reshape([-1 if k == quant.axis else 1 for k in range(x.array.ndim)])
+        q = (np.rint(x.real.astype(np.float32) / scale) + quant.zero).clip(-128, 127).astype(np.int8)
+        return Fixed((q.astype(np.int16) + 128).astype(np.uint8) if u8 else q)
     return replace(x, value=s.emit(Quantize(quant, ONNX), x.value), unsigned=u8)
 
 
@@ -72,11 +77,9 @@ def dequantize_linear(s: Scope) -> Tensor:
     s.require(s.call.integer("block_size", 0) == 0, "blocks are not supported")
     if isinstance(x, Live):
         return replace(x, value=s.emit(Dequantize(), described(s)), unsigned=False)
-    array = x.array
-    quant, u8 = quant_of(
-        s, 1, 2, array.dtype == np.uint8, max(array.ndim, 1), s.call.integer("axis", 1) if array.ndim > 1 else 0
-    )
-    return Fixed(as_signed(s, array, u8), quant)
+    axis = s.call.integer("axis", 1) if x.array.ndim > 1 else 0
+    quant, u8 = quant_of(s, 1, 2, x.array.dtype == np.uint8, x.shape, axis)
+    return Fixed(as_signed(s, x.array, u8), quant)
 
 
 def as_signed(s: Scope, array: Array, unsigned: bool) -> Array:

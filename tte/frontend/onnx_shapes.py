@@ -133,6 +133,7 @@ def chosen(s: Scope, x: Live, axis: int, indices: tuple[int, ...]) -> Live:
         op = ResizeNearest(indices, every) if axis == 1 else ResizeNearest(every, indices)
         return replace(x, value=s.emit(op, x.value))
     rows, inner = elements(shape[:axis]), elements(shape[axis + 1 :])
+    s.require(rows <= 2**20, f"{list(shape)} has too many rows to choose from")
     y = s.emit(ResizeNearest(tuple(range(rows)), indices), s.reshaped(x.value, (1, rows, shape[axis], inner)))
     return replace(x, value=s.reshaped(y, (*shape[:axis], len(indices), *shape[axis + 1 :])))
 
@@ -143,6 +144,35 @@ def sliced(s: Scope) -> Tensor:
     for axis, indices in enumerate(slices(s, x.shape)):
         x = chosen(s, x, x.axis(axis), tuple(indices))
     return x
+
+
+def split(s: Scope) -> tuple[Tensor, ...]:
+    """Pieces along an axis, of given sizes or as equal as can be."""
+    x, parts = s.live(0), len(s.call.outs)
+    axis = axis_of(s, s.call.integer("axis", 0), x.rank)
+    n = x.shape[axis]
+    given = s.integers(1, "split") if s.has(1) else s.call.ints("split")
+    sizes = given or tuple(max(min(-(-n // parts), n - i * -(-n // parts)), 0) for i in range(parts))
+    s.require(len(sizes) == parts and sum(sizes) == n and min(sizes) > 0, f"pieces {list(sizes)} do not make up {n}")
+    ends = [sum(sizes[: i + 1]) for i in range(parts)]
+    return tuple(
+        chosen(s, x, x.axis(axis), tuple(range(end - size, end))) for size, end in zip(sizes, ends, strict=True)
+    )
+
+
+def gather(s: Scope) -> Tensor:
+    """Elements at constant indices along an axis; a single one takes the axis away."""
+    x, at = s.live(0), s.constant(1, "the indices")
+    axis = axis_of(s, s.call.integer("axis", 0), x.rank)
+    n = x.shape[axis]
+    s.require(at.dtype.kind == "i" and at.ndim <= 1 and at.size <= 2**16, "its indices must be a number or a vector")
+    indices = tuple(int(i) + n * (i < 0) for i in at.reshape(-1))
+    s.require(all(0 <= i < n for i in indices), f"its indices leave the {n} elements of axis {axis}")
+    y = chosen(s, x, x.axis(axis), indices)
+    if at.ndim:
+        return y
+    shape = y.shape[:axis] + y.shape[axis + 1 :]
+    return Live(s.reshaped(s.plain(y), shape), len(shape), unsigned=y.unsigned)
 
 
 def resize(s: Scope) -> Tensor:
@@ -235,6 +265,8 @@ HANDLERS: dict[str, Handler] = {
     "Concat": concat,
     "Pad": pad,
     "Slice": sliced,
+    "Split": split,
+    "Gather": gather,
     "Resize": resize,
     "Upsample": resize,
 }

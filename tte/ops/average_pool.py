@@ -27,6 +27,11 @@ def sums(ins: Types, outs: Types, params: Params) -> int:
     return 4 * outs[0].size
 
 
+def few(ins: Types, outs: Types, params: Params) -> bool:
+    """Sums of all windows fit 16 bits, and a word of channels can be read."""
+    return bool(params["kh"] * params["kw"] <= 255) and ins[0].shape[3] >= 4
+
+
 @dataclass(frozen=True, slots=True)
 class AveragePool(Op):
     """y[1,oh,ow,c] = clamp(mean of the elements of x[1,h,w,c] under a window, low, high).
@@ -79,6 +84,18 @@ class AveragePool(Op):
             needs="LiteRT's integers, over at most 256 elements",
             per_mac=0.5,
             per_out=4.0,
+        ),
+        Kernel(
+            "tte_average_pool_s8_dsp",
+            "pool_dsp.h",
+            (S8,),
+            (S8,),
+            isa="dsp",
+            form="window",
+            when=lambda ins, outs, params: "order" not in params and few(ins, outs, params),
+            needs="LiteRT's integers, over at most 255 elements, of four channels or more",
+            per_mac=1.3,
+            per_out=8.0,
         ),
         Kernel(
             "tte_average_pool_onnx_s8",

@@ -13,6 +13,11 @@ from tte.types import DType, Quant, TensorType
 F32, S8 = DType.F32, DType.S8
 
 
+def by_rows(ins: Types, outs: Types, params: Params) -> bool:
+    """Maps, joined along a row or along channels."""
+    return len(outs[0].shape) == 4 and int(params["outer"]) > 1
+
+
 @dataclass(frozen=True, slots=True)
 class Concat(Op):
     """y is all inputs one behind the other along `axis`; in s8 they share one scale (importers requantise)."""
@@ -21,6 +26,7 @@ class Concat(Op):
 
     variadic = True
     kernels = (
+        Kernel("tte_concat_s8", "concat.h", (S8,), (S8,), form="flat", when=by_rows, needs="rows", per_out=4.0),
         Kernel("tte_concat_s8", "concat.h", (S8,), (S8,), per_out=4.0),
         Kernel("tte_concat_f32", "concat.h", (F32,), (F32,), per_out=4.0),
     )

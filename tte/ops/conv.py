@@ -108,6 +108,21 @@ DSP = (
     ),
 )
 
+_mve = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="mve", form="window", per_out=4.0)
+_dots = partial(_mve, header="conv_s8_mve.h", pack=mve.dots, per_mac=0.15)
+MVE = (
+    _dots("tte_pointwise_s8_mve", when=matmul, needs="a pixel from a pixel"),
+    _dots("tte_conv_s8_mve", when=dense, scratch=patch, needs="all channels from all", per_out=6.0),
+    _mve(
+        "tte_depthwise_s8_mve",
+        "depthwise_s8_mve.h",
+        when=depthwise,
+        needs="one filter per channel",
+        pack=mve.taps,
+        per_mac=0.8,
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Conv(Op):
@@ -139,47 +154,8 @@ class Conv(Op):
             pack=taps_first,
             per_mac=6.0,
         ),
-        Kernel(
-            "tte_depthwise_s8_mve",
-            "depthwise_s8_mve.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="mve",
-            form="window",
-            when=depthwise,
-            needs="one filter per channel",
-            pack=mve.taps,
-            per_mac=0.6,
-            per_out=4.0,
-        ),
-        Kernel(
-            "tte_pointwise_s8_mve",
-            "conv_s8_mve.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="mve",
-            form="window",
-            when=matmul,
-            needs="a pixel from a pixel",
-            pack=mve.dots,
-            per_mac=0.14,
-            per_out=5.0,
-        ),
-        Kernel(
-            "tte_conv_s8_mve",
-            "conv_s8_mve.h",
-            (S8, S8, S32),
-            (S8,),
-            isa="mve",
-            form="window",
-            when=dense,
-            needs="all channels from all",
-            scratch=patch,
-            pack=mve.dots,
-            per_mac=0.15,
-            per_out=6.0,
-        ),
         *DSP,
+        *MVE,
         Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tte import dsp, fixed, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.types import Array, DType, Quant, Rounding, TensorType
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30, which leaves the bias its whole range
@@ -112,7 +112,7 @@ class Linear(Op):
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
         if self.out is None:
-            scale = np.broadcast_to(
+            scale: Array = np.broadcast_to(
                 np.asarray(w.scaling.scale, np.float32) * np.float32(x.scaling.scale[0]), w.shape[:1]
             )
             return sizes | {"zero_x": x.scaling.zero, "low": self.low, "high": self.high, "scale": scale}

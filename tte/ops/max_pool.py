@@ -35,6 +35,18 @@ class MaxPool(Op):
         Kernel(
             "tte_max_pool_s8_mve", "max_pool_mve.h", (S8,), (S8,), isa="mve", form="window", per_mac=0.3, per_out=1.0
         ),
+        Kernel(
+            "tte_max_pool_s8_dsp",
+            "pool_dsp.h",
+            (S8,),
+            (S8,),
+            isa="dsp",
+            form="window",
+            when=lambda ins, outs, params: ins[0].shape[3] >= 4,
+            needs="four channels or more",
+            per_mac=1.5,
+            per_out=3.0,
+        ),
         Kernel("tte_max_pool_f32", "max_pool.h", (F32,), (F32,), form="window", per_mac=4.0),
     )
 

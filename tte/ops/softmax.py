@@ -47,6 +47,16 @@ class Softmax(Op):
             per_out=8.0,
         ),
         Kernel(
+            "tte_softmax_s8_dsp",
+            "softmax_dsp.h",
+            (S8,),
+            (S8,),
+            isa="dsp",
+            when=lambda ins, outs, params: "scale_y" not in params and ins[0].shape[-1] >= 4,
+            needs="LiteRT's fixed point, rows of four or more",
+            per_out=30.0,
+        ),
+        Kernel(
             "tte_softmax_onnx_s8",
             "softmax.h",
             (S8,),
