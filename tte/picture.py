@@ -121,7 +121,11 @@ def ticks(low: float, high: float, most: int) -> Iterator[float]:
         at += step
 
 
-def free(texts: Iterable[Text], taken: Iterable[Text]) -> Text | None:
-    """The first of the texts that keeps clear of all of those."""
-    held = [Box(b.x - GAP, b.y, b.w + 2 * GAP, b.h, "") for b in (t.box for t in taken)]
-    return next((t for t in texts if not any(t.box.meets(b) for b in held)), None)
+def free(texts: Iterable[Text], taken: list[Box]) -> list[Text]:
+    """The first of the texts that keeps clear of what is taken, if there is one; it is taken then."""
+    for text in texts:
+        covered = text.box
+        if not any(covered.meets(b) for b in taken):
+            taken.append(replace(covered, x=covered.x - GAP, w=covered.w + 2 * GAP))
+            return [text]
+    return []

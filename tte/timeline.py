@@ -9,6 +9,7 @@ from tte.picture import HATCHED, NORMAL, SMALL, WIDTH, Box, Line, Picture, Shape
 from tte.record import Place, Record, Work
 
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 72.0, 12.0, 66.0, 44.0, 560.0
+LEFTS = 4  # places that are tried for a label, from left to right
 KINDS = ("input", "output", "activation", "ring", "scratch", "state")
 
 
@@ -109,11 +110,8 @@ class _Layout:
         for i, p in enumerate(self.places):
             spots.setdefault((p.offset, p.first, p.last), []).append(i)
         groups = sorted(spots.values(), key=lambda g: -self.boxes[g[0]].w * self.boxes[g[0]].h)
-        found: list[Text] = []
-        for first, *more in groups:
-            label = free(self.options(first, len(more)), found)
-            found += [label] if label else []
-        return found
+        taken: list[Box] = []
+        return [t for first, *more in groups for t in free(self.options(first, len(more)), taken)]
 
     def options(self, i: int, more: int) -> Iterator[Text]:
         """Ways to name a box, best first: where it is alone, else anywhere in it."""
@@ -123,15 +121,16 @@ class _Layout:
         others = f" and {more} more" if more else ""
         names = [f"{describe(p)}{others}, {p.bytes:,} B", f"{describe(p)}{others}", p.value, f"{p.bytes:,} B"]
         met = [m for m in self.met[i] if (m.w, m.h) != (box.w, box.h)]
-        lefts = [box.x, *sorted(m.x + m.w for m in met if m.x + m.w < box.x + box.w - 1)]
+        lefts = sorted({box.x, *(m.x + m.w for m in met if m.x + m.w < box.x + box.w - 1)})[:LEFTS]
         heights = [box.y + box.h * part for part in (0.5, 0.25, 0.75, 0.1, 0.9)]
         for alone in (True, False):
             for name in names:
-                texts = [Text(x + 4, y, name, "letter", SMALL) for x in lefts for y in heights]
-                texts += [Text(x + 9, y, name, "letter", SMALL, "middle", True) for x in lefts for y in heights]
-                for text in texts:
-                    if box.holds(text.box) and not (alone and any(text.box.meets(m) for m in met)):
-                        yield text
+                long = Text(0, 0, name, size=SMALL).box.w
+                spots = [(x, y) for x in lefts for y in heights]
+                texts = [Text(x + 4, y, name, "letter", SMALL) for x, y in spots if long < box.w]
+                texts += [Text(x + 9, y, name, "letter", SMALL, "middle", True) for x, y in spots if long < box.h]
+                inside = (t for t in texts if box.holds(t.box))
+                yield from (t for t in inside if not (alone and any(t.box.meets(m) for m in met)))
 
     def legend(self) -> Iterator[Shape]:
         """The colours that occur."""

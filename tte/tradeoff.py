@@ -62,13 +62,13 @@ def _axes(across: _Scale, up: _Scale, how: str) -> Iterator[Shape]:
 
 def _labels(points: Sequence[Point], marks: list[tuple[float, float]]) -> list[Text]:
     """What a choice is called, beside its mark where there is room; the choices of --memory first."""
-    found = [Text(x, y, "x", anchor="middle") for x, y in marks]  # as if they were letters
+    found = list[Text]()
+    taken = [Box(x - MARK / 2, y - MARK / 2, MARK, MARK, "") for x, y in marks]
     order = sorted(range(len(points)), key=lambda i: (not points[i].memory, not points[i].here))
     for i in order:
         (x, y), p = marks[i], points[i]
         text = f"{p.name + ', ' if p.memory or p.here else ''}{p.arena_bytes:,} B"
         ways = [Text(x + 9, y - d, text, size=SMALL) for d in (11, -11, 24, -24)]
         ways += [Text(x - 9, y - d, text, size=SMALL, anchor="end") for d in (11, -11, 24, -24)]
-        label = free([t for t in ways if t.box.x > LEFT and t.box.x + t.box.w < WIDTH], found)
-        found += [label] if label else []
-    return found[len(marks) :]
+        found += free([t for t in ways if t.box.x > LEFT and t.box.x + t.box.w < WIDTH], taken)
+    return found
