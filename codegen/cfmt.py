@@ -35,14 +35,15 @@ def initialiser(array: Array) -> str:
     return "{\n    " + ",\n    ".join(lines) + ",\n}"
 
 
-def filled(parts: Iterable[str], indent: int, end: str = "") -> str:
-    """Parts with commas between, in lines of at most 110 columns, all but the first indented."""
-    lines, room = [""], 110 - indent
+def filled(parts: Iterable[str], indent: int, end: str = "", start: int = 0) -> str:
+    """Parts with commas between, in lines of at most 110 columns; the first begins at `start`, others are indented."""
+    lines, room = [""], 110 - max(indent, start)
     listed = [*parts]
     for i, part in enumerate(listed):
         text = part + ("," if i + 1 < len(listed) else end)
         if lines[-1] and len(lines[-1]) + 1 + len(text) > room:
             lines.append(text)
+            room = 110 - indent
         else:
             lines[-1] += f" {text}" if lines[-1] else text
     return f"\n{' ' * indent}".join(lines)

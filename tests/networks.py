@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +42,15 @@ NETWORKS = {
     "mcunet_vww": Network("mcunet_vww_int8.tflite", 98000),
     "mcunet_5fps": Network("mcunet-5fps-int8.onnx", 164000),
 }
+
+
+ANCHORS = tomllib.loads((Path(__file__).parents[1] / "benchmarks" / "anchors.toml").read_text())
+
+
+def most_instructions(name: str, board: str) -> float:
+    """What an inference may take: CMSIS-NN's count times the board's bar; infinity where there is none."""
+    counted = ANCHORS["models"].get(NETWORKS[name].file.split(".")[0], {}).get(board, math.inf)
+    return float(counted * 1e6 * ANCHORS["bars"].get(board, math.inf))
 
 
 def samples(module: Module, count: int) -> list[Arrays]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import permutations
 from typing import TypeVar
 
 import numpy as np
@@ -53,9 +53,10 @@ def has_residual(graph: Graph) -> bool:
     """True if some node joins a value with one that was made of it."""
     behind: dict[Value, set[Value]] = {}
     for node in graph.nodes:
-        if any(a in behind.get(b, ()) or b in behind.get(a, ()) for a, b in combinations(node.ins, 2)):
+        if any(a in behind.get(b, ()) for a, b in permutations(node.ins, 2)):
             return True
-        behind.update(dict.fromkeys(node.outs, {*node.ins, *(u for v in node.ins for u in behind.get(v, ()))}))
+        before = {*node.ins, *(u for v in node.ins for u in behind.get(v, ()))}
+        behind |= dict.fromkeys(node.outs, before)
     return False
 
 
@@ -85,25 +86,16 @@ class _Growing:
 
     def grow(self, planted: list[type[Op]]) -> None:
         """Moves at random, and what is to occur in between."""
-        moves: tuple[tuple[float, Callable[[Value], Value | None]], ...] = (
-            (3, self.spatial),
-            (2, self.bottleneck),
-            (2, self.block),
-            (2, self.join),
-            (1, self.pool),
-            (0.4, self.move),
-            (0.4, self.gate),
-            (0.4, self.concat),
-        )
-        weights = np.array([w for w, _ in moves])
+        often: tuple[Callable[[Value], object], ...] = (self.bottleneck, self.spatial, self.block, self.join)
+        moves = (*often * 2, self.bottleneck, self.bottleneck, self.spatial, self.pool, self.rare)
         most = self.whole(3, 12)
         while planted or len(self.b.nodes) < most:
             if planted and (len(self.b.nodes) >= most or self.chance(0.3)):
                 self.plant(planted.pop())
                 continue
             maps = [v for v in self.made if self.is_map(v)]
-            x = maps[-1] if self.chance(0.8) else self.pick(maps)
-            moves[int(self.rng.choice(len(moves), p=weights / weights.sum()))][1](x)
+            x = maps[-1] if self.chance(0.85) else self.pick(maps)
+            self.pick(moves)(x)
         if self.chance(0.35):
             self.head(self.pick([v for v in self.made if self.is_map(v)]))
 
@@ -200,9 +192,9 @@ class _Growing:
         return self.conv(x, (co, kh, kw, cg), Conv(stride, pads, dilation))
 
     def bottleneck(self, x: Value) -> Value | None:
-        """Wider by a pointwise convolution, a depthwise one, back to few channels, and a residual where shapes agree."""
+        """Wider by a pointwise convolution, a depthwise one, back to few channels; a residual if shapes agree."""
         c, stride = x.type.shape[3], self.pick((1, 1, 1, 2))
-        wide = c * self.whole(1, 3)
+        wide = c * self.whole(1, 4)
         wider = self.conv(x, (wide, 1, 1, c), Conv())
         middle = self.conv(wider, (wide, 3, 3, 1), Conv((stride, stride), (1, 1, 1, 1)))
         y = self.conv(middle, (c, 1, 1, wide), Conv())
@@ -240,24 +232,27 @@ class _Growing:
 
     def pool(self, x: Value) -> Value | None:
         """The greatest, or the mean, over the edge or not."""
-        size = self.pick(((2, 2), (3, 3), (3, 2), (2, 1), x.type.shape[1:3]))
-        pads = tuple(self.whole(0, n - 1) if self.chance(0.3) else 0 for n in size * 2)
+        _, h, w, _ = x.type.shape
+        size = self.pick(((2, 2), (3, 3), (3, 2), (2, 1), (h, w)))
+        top, left, bottom, right = (self.whole(0, n - 1) if self.chance(0.3) else 0 for n in size * 2)
+        pads = top, left, bottom, right
         stride, (low, high), rounding = self.pick((size, (1, 1), (2, 2), (2, 1))), self.pick(RANGES), self.how()
         if self.chance(0.5):
             return self.emit(MaxPool(size, stride, pads, low, high, rounding), x)
         out = self.out(x) if rounding is Rounding.ONNX else x.type.quant
         return self.emit(AveragePool(size, stride, pads, low, high, out, rounding, self.chance(0.3)), x)
 
+    def rare(self, x: Value) -> Value | None:
+        """What makes rows harder to have."""
+        return self.pick((self.move, self.gate, self.concat))(x)
+
     def move(self, x: Value) -> Value | None:
         """Elements elsewhere: a larger map, a border, other axes."""
-        _, h, w, _ = x.type.shape
-        match self.whole(0, 3):
+        match self.whole(0, 2):
             case 0:
-                taken = (sorted(self.rng.integers(0, n, self.whole(1, 2 * n)).tolist()) for n in (h, w))
+                taken = (sorted(self.rng.integers(0, n, self.whole(1, 2 * n)).tolist()) for n in x.type.shape[1:3])
                 return self.emit(ResizeNearest(*map(tuple, taken)), x)
             case 1:
-                return self.emit(ResizeNearest(*(tuple(i // 2 for i in range(2 * n)) for n in (h, w))), x)
-            case 2:
                 before, after = ((0, self.whole(0, 2), self.whole(0, 2), 0) for _ in range(2))
                 return self.emit(Pad(before, after, self.pick((0.0, 0.0, -1.0)), self.how()), x)
             case _:

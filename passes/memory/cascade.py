@@ -53,7 +53,9 @@ class Segments:
         self.index = {v: x for x, v in enumerate(f.values)}
         self.life = [span(f, x) for x in range(len(f.values))]
         renewed = {new for _, new in function.updates}
-        self.access = [None if renewed & {*c.outs} else access(c) for c in function.calls]
+        found = (None if renewed & {*c.outs} else access(c) for c in function.calls)
+        # Results in the caller's buffers are no place for rows of others.
+        self.access = [replace(a, inplace=()) if a and a.out not in self.index else a for a in found]
         layers = [self.layer(i) for i in range(f.calls)]
         whole = [s.fixed for s, a in zip(layers, self.access, strict=True) if a is None]
         least = max(sum(f.sizes[x] for x in f.given), sum(f.sizes[x] for x in f.kept), *whole, 0)

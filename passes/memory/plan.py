@@ -73,8 +73,15 @@ def _puzzle(function: Function) -> _Puzzle:
         chain = [a.mirrored() if c.backward else a for a in map(access, function.calls[c.first : c.stop]) if a]
         for under, result, distance in replayed(chain, c.order, c.homes)[1]:
             if {under, result} <= index.keys() and result not in rings and last[under] == c.stop - 1:
-                pairs.append(Pair(index[under], index[result], padded(distance), c.backward))
+                # Backwards the ends count, behind which buffers are padded.
+                ends = _padding(result) - _padding(under) if c.backward else 0
+                pairs.append(Pair(index[under], index[result], padded(distance + ends), c.backward))
     return _Puzzle((*map(tuple, groups.values()), *scratch), tuple(pairs))
+
+
+def _padding(value: Value) -> int:
+    """Bytes between its end and that of its buffer."""
+    return padded(value.type.bytes) - value.type.bytes
 
 
 def _place(function: Function, puzzle: _Puzzle, home: dict[Value, int], base: int) -> Iterator[Slot]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import usable
-from networks import NETWORKS, expected
+from networks import NETWORKS, expected, most_instructions
 
 from tte.driver import Compiled, Options, compile_model
 from tte.emulate import build, infer
@@ -31,6 +31,7 @@ def check(name: str, board_name: str, shared: Path, folder: Path, count: int) ->
             np.testing.assert_array_equal(a, b)
     assert run.stack is None or run.stack <= STACK
     assert (run.instructions is None) == (not board.cpu.counts)
+    assert run.instructions is None or run.instructions <= most_instructions(name, board_name)
 
 
 @pytest.mark.parametrize("board_name", boards())
