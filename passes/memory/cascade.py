@@ -172,7 +172,7 @@ class Plan:
 
 
 def schedule(program: Program, memory: str) -> Plan:
-    """Cut all functions: "smallest", as small as leaves it nearly as fast; "balanced", the fastest of about that size."""
+    """Cut all functions: "smallest", small but nearly as fast; "balanced", the fastest of about that size."""
     search, budgets = _searched(program)
     return search.plan(budgets[memory])
 
