@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from tte.program import Call, MemoryPlan, Program, Slot
-from tte.record import Choice, Layer, Place, Record, Work
+from collections.abc import Iterable
+
+from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.record import Choice, Kind, Layer, Place, Record, Work
 from tte.target import Board
+from tte.types import Value
 
 
 def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int) -> Record:
     """Everything worth telling of a compilation."""
-    functions = tuple(
-        Work(f.name, tuple(map(_layer, f.calls)), tuple(map(_place, plan.functions[f.name])), tuple(f.steps))
-        for f in program.functions
+    functions = tuple(_work(f, plan) for f in program.functions)
+    return Record(
+        program.name,
+        board.name,
+        plan.arena,
+        plan.bound,
+        weights_bytes,
+        tuple(_place(s, "state") for s in plan.states),
+        functions,
+        any_order=all(f.bound for f in program.functions),
+        caller=any(f.caller for f in program.functions),
     )
-    states = tuple(map(_place, plan.states))
-    return Record(program.name, board.name, plan.arena, plan.bound, weights_bytes, states, functions)
+
+
+def _work(f: Function, plan: MemoryPlan) -> Work:
+    groups: tuple[tuple[Kind, Iterable[Value]], ...] = (
+        ("output", f.outs),
+        ("input", f.ins),
+        ("state", (new for _, new in f.updates)),
+        ("scratch", (c.scratch for c in f.calls if c.scratch)),
+    )
+    kinds = {v: kind for kind, values in groups for v in values}
+    places = tuple(_place(s, "ring" if s.rows else kinds.get(s.value, "activation")) for s in plan.functions[f.name])
+    cascades = tuple((calls[0], calls[-1]) for calls, cascade in f.blocks if cascade)
+    return Work(f.name, tuple(map(_layer, f.calls)), places, tuple(f.steps), cascades)
 
 
 def _layer(call: Call) -> Layer:
@@ -32,6 +54,6 @@ def _layer(call: Call) -> Layer:
     )
 
 
-def _place(slot: Slot) -> Place:
+def _place(slot: Slot, kind: Kind) -> Place:
     v = slot.value
-    return Place(v.name, str(v.type), slot.offset, slot.bytes, slot.first, slot.last)
+    return Place(v.name, str(v.type), slot.offset, slot.bytes, slot.first, slot.last, kind, slot.rows)

@@ -89,6 +89,24 @@ def test_compile_run_report(tte: Call) -> None:
     assert json.loads(tte("report", "p", "--json")[1])["layers"][1].keys() >= {"name", "op", "kernel", "macs"}
 
 
+def test_report_draws_and_compares(tte: Call) -> None:
+    usable("cortex-m4")
+    pytest.importorskip("matplotlib")
+    tte("compile", DIGITS, "--board", "cortex-m4", "-o", "p", "--no-build")
+    code, out, err = tte("report", "p", "--frontier", "--counted", "--png", "p.png", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    (here,) = (p for p in told["frontier"] if p["here"])
+    assert here["instructions"] == told["instructions"]
+    assert here["code_bytes"] == told["code_bytes"]
+    assert told["gap_bytes"] == told["arena_bytes"] - told["bound_bytes"]
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
+    assert "instructions, counted" in Path("p/report.html").read_text()
+    assert "Peak at " in tte("report", "p")[1]
+    assert "instructions, counted" not in Path("p/report.html").read_text()
+    refused(tte("report", "p", "--counted"), "--frontier")
+
+
 def test_run_of_a_model_leaves_nothing(tte: Call) -> None:
     usable("host")
     code, out, err = tte("run", DIGITS)

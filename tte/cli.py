@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,10 @@ from tte.ends import own_outputs
 from tte.errors import TteError
 from tte.feed import Pixels, random_inputs, read_inputs
 from tte.op import Arrays
+from tte.peak import explain as explain_peak
+from tte.png import write_png
 from tte.record import Measured
-from tte.report import layers, numbers, summary, why
+from tte.report import frontier, layers, numbers, summary, why
 from tte.session import Session, is_model, new_project, open_project, runnable
 from tte.target import load_board
 
@@ -91,18 +94,37 @@ def run(
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder of `tte compile`.")],
     explain: Annotated[bool, typer.Option("--why", help="Tell why each layer got its kernel.")] = False,
+    png: Annotated[Path | None, typer.Option(help="Also draw the report's pictures to this file.")] = None,
+    choices: Annotated[
+        bool, typer.Option("--frontier", help="Compile it in other ways: memory, instructions.")
+    ] = False,
+    counted: Annotated[bool, typer.Option(help="With --frontier: build and run them all.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build and run a project, tell what it takes, layer by layer, and write it to report.html."""
     session = open_project(folder)
-    measured = session.measure() if runnable(session.board) else None
-    if measured:
-        session.explain(measured)
-    if not as_json:
-        OUT.print(layers(session.record, measured))
-        OUT.print()
+    able = runnable(session.board)
+    if counted and not (choices and able):
+        raise TteError("--counted", "needs the board's tools (tte doctor)" if choices else "belongs to --frontier")
+    measured = session.measure() if able else None
+    points = session.frontier(counted) if choices else []
+    if measured or points:
+        session.explain(measured, points)
+    if png:
+        write_png(png, session.pictures(points))
+    if as_json:
+        show_json(
+            numbers(session.record, measured, []) | ({"frontier": [asdict(p) for p in points]} if choices else {})
+        )
+        return
+    OUT.print(layers(session.record, measured))
+    OUT.print()
     _tell(session, measured, [], as_json)
-    if explain and not as_json:
+    OUT.print("\n" + explain_peak(session.record, session.record.infer), markup=False)
+    if points:
+        OUT.print()
+        OUT.print(frontier(points))
+    if explain:
         OUT.print("\n".join(why(session.record)), markup=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
-from tte.passes.memory.cascade import cascade, schedule
+from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
 from tte.passes.quantize.fast_numerics import fast_numerics
@@ -61,6 +61,16 @@ class Compiled:
             (folder / path).write_bytes(data)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """A way to lower a module; `memory` is the option that gives it, None if there is none."""
+
+    memory: str | None
+    modelled: float
+    program: Program
+    plan: MemoryPlan
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user chose. `io` is a set of caller, quantized (DESIGN 7).
@@ -85,6 +95,11 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     passes += (io_quantized, dce) if "quantized" in options.io else ()
     module = run_passes(module, board, passes, options.trace)
     program, plan = lower(module, board, options)
+    return finish(module, program, plan, board)
+
+
+def finish(module: Module, program: Program, plan: MemoryPlan, board: Board) -> Compiled:
+    """The files, if the plan is right and fits the board."""
     check_plan(program, plan)
     check_fit(program, plan, board)
     return Compiled(module, program, plan, render(program, plan, board, files(module)))
@@ -92,13 +107,26 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     """Kernels for the nodes, then the order of the calls, then their places in memory."""
-
     caller = "caller" in options.io
     if options.prefer or options.memory == "fast":
         program = order(select(module, board, caller, options.prefer or cheapest))
         return program, plan_memory(program)
     ordered = order(select(module, board, caller, least_scratch), by_rows=True)
-    plan = schedule(ordered, options.memory)
+    return _by_rows(module, board, caller, ordered, schedule(ordered, options.memory))
+
+
+def choices(module: Module, board: Board, caller: bool, between: int) -> Iterator[Way]:
+    """Ways to lower a module that its passes have run over: those of --memory, and so many between."""
+    fast = select(module, board, caller)
+    modelled = sum(min(k.cost for k in c.candidates if not k.refused) for f in fast.functions for c in f.calls)
+    program = order(fast)
+    yield Way("fast", modelled, program, plan_memory(program))
+    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
+    for name, plan in schedules(ordered, between):
+        yield Way(name, plan.cost, *_by_rows(module, board, caller, ordered, plan))
+
+
+def _by_rows(module: Module, board: Board, caller: bool, ordered: Program, plan: Plan) -> tuple[Program, MemoryPlan]:
     chosen = select(module, board, caller, plan.prefer(ordered))
     programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
     return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)

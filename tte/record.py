@@ -1,14 +1,16 @@
-"""What a compilation decided, as plan.json keeps it beside the project. Floor 2."""
+"""What a compilation decided, as plan.json keeps it beside the project. Floor 1."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from tte.errors import BadModel
 
 PLAN = "plan.json"
+Kind: TypeAlias = Literal["input", "output", "activation", "ring", "scratch", "state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor lies in the arena, and at which calls (both included) it is alive."""
+    """Where a tensor lies in the arena, and at which calls (both included) it is alive; of a ring, how many rows."""
 
     value: str
     type: str
@@ -44,16 +46,27 @@ class Place:
     bytes: int
     first: int
     last: int
+    kind: Kind
+    rows: int = 0
+
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A function of the model: its layers in their order, its tensors, and which layer works on when, step by step."""
+    """A function of the model: its layers in their order, its tensors, and which layer works on when, step by step.
+
+    `cascades` are the first and the last layer of each range that runs row by row.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     places: tuple[Place, ...]
     steps: tuple[int, ...]
+    cascades: tuple[tuple[int, int], ...] = ()
 
     def by_layer(self, counts: tuple[int, ...] | None) -> tuple[int, ...] | None:
         """What each layer cost, given what each step did."""
@@ -67,7 +80,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A compiled model. `bound_bytes` is proved: no order and no plan needs less; `files` are those of the project."""
+    """A compiled model; `files` are those of the project.
+
+    `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. With `caller`
+    inputs and outputs lie outside the arena.
+    """
 
     model: str
     board: str
@@ -76,7 +93,20 @@ class Record:
     weights_bytes: int
     states: tuple[Place, ...]
     functions: tuple[Work, ...]
+    any_order: bool
+    caller: bool
     files: tuple[str, ...] = ()
+
+    @property
+    def gap_bytes(self) -> int:
+        """What may be lost at most."""
+        return self.arena_bytes - self.bound_bytes
+
+    @property
+    def verdict(self) -> str:
+        """How good the plan is."""
+        proved = "proved optimal" if self.gap_bytes == 0 else "proved"
+        return f"{proved}; lower bound {self.bound_bytes:,}, gap {self.gap_bytes:,}"
 
     @property
     def infer(self) -> Work:
@@ -108,6 +138,29 @@ class Measured:
     layers: tuple[int, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A way to compile the model; `memory` are the choices that give it. `here`, it is what the project has.
+
+    Instructions are modelled; counted and measured only where it was built and run.
+    """
+
+    memory: tuple[str, ...]
+    arena_bytes: int
+    bound_bytes: int
+    modelled: float
+    fits: bool
+    here: bool
+    instructions: int | None = None
+    code_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        marks = ", this project" * self.here + ", does not fit the board" * (not self.fits)
+        return (" = ".join(self.memory) or "between") + marks
+
+
 def read_record(folder: Path) -> Record:
     """The record of the project in `folder`."""
     try:
@@ -118,6 +171,7 @@ def read_record(folder: Path) -> Record:
                 tuple(map(_read_layer, f["layers"])),
                 tuple(Place(**p) for p in f["places"]),
                 tuple(f["steps"]),
+                tuple((a, b) for a, b in f["cascades"]),
             )
             for f in table.pop("functions")
         )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Layer, Measured, Record
+from tte.record import Layer, Measured, Point, Record
 from tte.target import Board
 
 NUMBERS = (
-    *("model", "board", "arena_bytes", "bound_bytes", "weights_bytes"),  # of a record
+    *("model", "board", "arena_bytes", "bound_bytes", "gap_bytes", "weights_bytes"),  # of a record
     *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions"),  # of a measurement
 )
 
@@ -68,7 +69,7 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
     table.add_column("bytes", justify="right")
     table.add_column("how we know", style="dim")
     rows: list[tuple[str, int | None, str]] = [
-        ("arena", record.arena_bytes, "proved; no plan needs less than " + f"{record.bound_bytes:,}"),
+        ("arena", record.arena_bytes, record.verdict),
         ("weights", record.weights_bytes, "counted"),
     ]
     if m:
@@ -101,6 +102,18 @@ def layers(record: Record, measured: Measured | None) -> Table:
     for i, layer in enumerate(record.infer.layers):
         cost = counts[i] if counts else round(layer.modelled)
         table.add_row(str(i), layer.name, layer.op, layer.kernel, f"{layer.macs:,}", f"{cost:,}")
+    return table
+
+
+def frontier(points: Sequence[Point]) -> Table:
+    """A row for each way to compile the model."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("--memory", overflow="fold")
+    for column in ("arena", "bound", "modelled", "counted", "code"):
+        table.add_column(column, justify="right")
+    for p in points:
+        known = (p.arena_bytes, p.bound_bytes, round(p.modelled), p.instructions, p.code_bytes)
+        table.add_row(p.name, *("" if n is None else f"{n:,}" for n in known))
     return table
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tte.codegen.page import REPORT, page
 from tte.console import progress
-from tte.driver import Options, compile_model
+from tte.driver import Options, Way, compile_model, finish
 from tte.emulate import Inference, build, infer, missing_tools
 from tte.errors import TteError
 from tte.feed import random_inputs
+from tte.frontier import frontier
 from tte.ir import Module
 from tte.load import load_model
 from tte.op import Arrays
-from tte.record import Measured, Record, read_record
+from tte.picture import Picture
+from tte.record import Measured, Point, Record, read_record
 from tte.report import measure
 from tte.store import load
 from tte.target import Board, load_board
+from tte.timeline import timeline
+from tte.tradeoff import tradeoff
 from tte.workspace import fresh_project, is_project
 
 
@@ -45,9 +50,25 @@ class Session:
         """Run on random inputs."""
         return self.run([random_inputs(self.module)])[1]
 
-    def explain(self, measured: Measured) -> None:
+    def frontier(self, counted: bool) -> list[Point]:
+        """Ways to compile the module; `counted`, each is built and run."""
+        with progress(f"compiling {self.record.model} in several ways"):
+            found = frontier(self.module, self.board, self.record)
+        return [self._counted(p, way) if counted and p.fits else p for p, way in found]
+
+    def _counted(self, point: Point, way: Way) -> Point:
+        with tempfile.TemporaryDirectory(prefix="tte-") as name:
+            finish(self.module, way.program, way.plan, self.board).write(Path(name))
+            measured = open_project(Path(name)).measure()
+        return replace(point, instructions=measured.instructions, code_bytes=measured.code_bytes)
+
+    def pictures(self, points: Sequence[Point]) -> list[Picture]:
+        """Those of the report."""
+        return [timeline(self.record, f) for f in self.record.functions] + ([tradeoff(points)] if points else [])
+
+    def explain(self, measured: Measured | None, points: Sequence[Point]) -> None:
         """Write report.html anew, with what was measured."""
-        (self.folder / REPORT).write_text(page(self.record, measured))
+        (self.folder / REPORT).write_text(page(self.record, measured, points))
 
 
 def open_project(folder: Path, board: str | None = None) -> Session:

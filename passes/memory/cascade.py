@@ -159,6 +159,7 @@ class Plan:
 
     segments: tuple[tuple[Segment, ...], ...]
     budget: int
+    cost: float  # modelled instructions
 
     def prefer(self, program: Program) -> Callable[[Node, tuple[Candidate, ...]], Candidate]:
         """The kernels that it takes, for `select`."""
@@ -171,18 +172,29 @@ class Plan:
 
 
 def schedule(program: Program, memory: str) -> Plan:
-    """Cut every function: "smallest", as small as leaves it nearly as fast; "balanced", the fastest of about that size.
+    """Cut all functions: "smallest", small but nearly as fast; "balanced", the fastest of about that size."""
+    search, budgets = _searched(program)
+    return search.plan(budgets[memory])
 
-    What short cascades come to is a limit for the long ones.
-    """
+
+def schedules(program: Program, between: int) -> Iterator[tuple[str | None, Plan]]:
+    """Those of `schedule` by name, and so many without one: budgets up to what the largest layer wants."""
+    search, budgets = _searched(program)
+    yield from ((name, search.plan(budget)) for name, budget in budgets.items())
+    least = max(budgets["smallest"], 1)
+    ratio = max(search.most / least, 1.0)
+    yield from ((None, search.plan(round(least * ratio ** (k / between)))) for k in range(1, between + 1))
+
+
+def _searched(program: Program) -> tuple[_Search, dict[str, int]]:
+    """All ways to cut, and the budget for each choice; what short cascades come to is a limit for the long ones."""
     fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
     limit = sum(v.type.bytes + ALIGN for f in program.functions for c in f.calls for v in (*c.ins, *c.outs))
     for longest in LONGEST:
         search = _Search([Segments(f, longest, limit) for f in program.functions])
         smallest, swift = (search.least(slower * fastest) for slower in (SLOWER["smallest"], SLOWER["balanced"]))
         limit = max(int(smallest * LARGER), swift)
-    budget = limit if memory == "balanced" else smallest
-    return Plan(search.best(budget)[1], budget)
+    return search, {"smallest": smallest, "balanced": limit}
 
 
 class _Search:
@@ -197,6 +209,12 @@ class _Search:
         """Modelled instructions, and the cuts."""
         found = [f.best(budget) for f in self.functions]
         return sum(c for c, _ in found), tuple(tuple(cut) for _, cut in found)
+
+    def plan(self, budget: int) -> Plan:
+        """The least bytes for as few instructions as the budget allows."""
+        enough = self.least(self.best(budget)[0])
+        cost, cuts = self.best(enough)
+        return Plan(cuts, enough, cost)
 
     def least(self, cost: float) -> int:
         """The least budget within which it costs no more than `cost`."""
