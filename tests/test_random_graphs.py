@@ -160,7 +160,7 @@ static int32_t run_%(name)s(void)
 
 
 def write(folder: Path, cases: list[Case], board: Board) -> None:
-    """One project that runs the graph whose number it reads. Assembler asks for -O3; without it -O0 is built sooner."""
+    """One project that runs the graph whose number it reads; on the host without optimisation, which is built sooner."""
     functions, room, buffers = "", 0, 0
     for c in cases:
         text, used = runner(c.compiled)
@@ -177,7 +177,7 @@ def write(folder: Path, cases: list[Case], board: Board) -> None:
     (folder / "main.c").write_text(MAIN % view)
     (folder / "model.c").write_text(includes(names, "model.c"))
     (folder / "weights.c").write_text(includes(names, "weights.c"))
-    if not board.cpu.isa:
+    if not board.cpu.linker:
         makefile = folder / "Makefile"
         makefile.write_text(makefile.read_text().replace("-O3", "-O0"))
 
