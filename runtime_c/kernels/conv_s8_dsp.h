@@ -3,6 +3,7 @@
 #define TTE_CONV_S8_DSP_H
 
 #include "tte/kernels/conv_s8.h"
+#include "tte/kernels/linear_s8_dsp.h"
 #include "tte/simd/dsp_product.h"
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
@@ -240,6 +241,17 @@ TTE_KERNEL tte_conv1_s8_dsp(const tte_conv_s8_params *p, const void *const *x, t
                             const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
 {
     tte_conv_lanes_dsp(p, x, ky, w, q, y, patch, 1);
+}
+
+/** As tte_conv_s8_dsp for a 1x1 filter at stride 1: a fully connected layer for each pixel, without scratch. */
+TTE_KERNEL tte_pixel_s8_dsp(const tte_conv_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
+                            const int32_t *restrict q, int8_t *restrict y)
+{
+    const tte_linear_s8_params each = {
+        .m = p->pixels, .n = p->co, .k = p->c, .zero_x = p->zero_x, .zero_y = p->zero_y,
+        .lo = p->lo, .hi = p->hi, .rounding = p->rounding, .shift = p->shift,
+    };
+    tte_linear_s8_dsp(&each, x, w, q, y);
 }
 
 #endif

@@ -83,7 +83,16 @@ DSP = (
     _flat(when=widening, needs="1x1 at stride 1, to more channels"),
     _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
     _narrow("tte_conv2_s8_dsp", scratch=dsp.patches2, rest=(2.0,), per_mac=1.3, per_out=12.0),
-    _narrow("tte_conv1_s8_dsp", scratch=dsp.patches1, per_mac=1.6, per_out=15.0),
+    _narrow("tte_conv1_s8_dsp", scratch=dsp.patches1, per_mac=1.85, per_out=15.0),
+    _paired(
+        "tte_pixel_s8_dsp",
+        params="tte_conv_s8",
+        form="flat",
+        when=pointwise,
+        needs="1x1 at stride 1",
+        per_mac=1.35,
+        per_out=12.0,
+    ),
     _dsp(
         "tte_depthwise_s8_dsp",
         "depthwise_s8_dsp.h",
