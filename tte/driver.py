@@ -13,6 +13,7 @@ from tte.ir import Module, verify
 from tte.passes.memory.cascade import cascade, schedule
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
+from tte.passes.memory.stream import stream
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
@@ -63,7 +64,7 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose. `io` is a set of caller, quantized (DESIGN 7).
+    """What the user chose. `io` is a set of caller, quantized, rows (DESIGN 7).
 
     `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
     the peak at its lowest; "balanced" lets the peak grow by a quarter.
@@ -93,13 +94,16 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     """Kernels for the nodes, then the order of the calls, then their places in memory."""
 
-    caller = "caller" in options.io
-    if options.prefer or options.memory == "fast":
-        program = order(select(module, board, caller, options.prefer or cheapest))
+    def selected(prefer: Prefer) -> Program:
+        program = select(module, board, "caller" in options.io, prefer)
+        return stream(program) if "rows" in options.io else program
+
+    if options.prefer or (options.memory == "fast" and "rows" not in options.io):
+        program = order(selected(options.prefer or cheapest))
         return program, plan_memory(program)
-    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
+    ordered = order(selected(least_scratch), by_rows=True)
     plan = schedule(ordered, options.memory)
-    chosen = select(module, board, caller, plan.prefer(ordered))
+    chosen = selected(plan.prefer(ordered))
     programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
     return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 
