@@ -139,8 +139,7 @@ class Segments:
         """Why the input cannot come row by row."""
         chain = zip(self.calls[: self.until + 1], self.access, strict=False)
         node = next((c.node for c, a in chain if a is None), self.calls[self.until].node)
-        hint = "a float model of channels first needs --io quantized,rows" if "transpose" in str(node.op) else ""
-        return Unsupported(str(node), "cannot go row by row with the input, as --io rows asks", hint)
+        return Unsupported(str(node), "cannot go row by row with the input, as --io rows asks")
 
     def saved(self, x: Value, y: Value, distance: int) -> int:
         """Bytes that y takes over from x."""
