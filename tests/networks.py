@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tte.driver import SIMPLIFY, run_passes
-from tte.driver import SIMPLIFY, run_passes
 from tte.frontend.onnx import import_onnx
 from tte.frontend.tflite import import_tflite
 from tte.interp import interpret
 from tte.ir import Module
 from tte.op import Arrays
-from tte.target import load_board
 from tte.target import load_board
 from tte.types import DType, TensorType
 

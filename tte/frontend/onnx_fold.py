@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tte.frontend.onnx_model import MAX_ELEMENTS, NUMPY
-from tte.frontend.onnx_scope import Scope, axis_of, bounded, slices, squeezed, widened
+from tte.frontend.onnx_model import NUMPY
+from tte.frontend.onnx_scope import MAX_FOLDED, Scope, axis_of, bounded, slices, squeezed, widened
 from tte.frontend.onnx_tensor import Fixed, Live
 from tte.types import Array
 
@@ -65,13 +65,14 @@ def gather(s: Scope) -> Array:
     """Gather."""
     x, at = s.constant(0, "x"), s.constant(1, "the indices")
     axis = axis_of(s, s.call.integer("axis", 0), x.ndim)
-    s.require(at.dtype.kind == "i" and at.size * x.size <= MAX_ELEMENTS, "its indices must be few integers")
+    s.require(at.dtype.kind == "i" and at.size * x.size <= MAX_FOLDED // 8, "its indices must be few integers")
     return np.take(x, at, axis)
 
 
 def concat(s: Scope) -> Array:
     """Concat."""
     given = arrays(s)
+    s.require(sum(a.nbytes for a in given) <= MAX_FOLDED, "its inputs are too large")
     return np.concatenate(given, axis_of(s, s.call.integer("axis", 0), given[0].ndim))
 
 

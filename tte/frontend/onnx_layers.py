@@ -200,7 +200,7 @@ def global_pool(s: Scope, average: bool) -> Tensor:
 
 
 def reduce_mean(s: Scope) -> Tensor:
-    """Over positions of a map in NHWC order; else over what is moved to the front, as the rows of a map."""
+    """Over positions of a map in NHWC order; else over what is moved to the front, as a map of one row."""
     x = s.live(0)
     axes = axes_of(s, 1, x.rank)
     if not axes:
@@ -214,8 +214,8 @@ def reduce_mean(s: Scope) -> Tensor:
     else:
         rest = tuple(i for i in range(x.rank) if i not in axes)
         k, m = elements(tuple(x.shape[i] for i in axes)), elements(tuple(x.shape[i] for i in rest))
-        rows = s.reshaped(s.moved(s.plain(x), (*axes, *rest)), (1, k, 1, m))
-        y = Live(s.reshaped(s.emit(AveragePool((k, 1)), rows), shape), x.rank)
+        row = s.reshaped(s.moved(s.plain(x), (*axes, *rest)), (1, 1, k, m))
+        y = Live(s.reshaped(s.emit(AveragePool((1, k)), row), shape), x.rank)
     if s.call.integer("keepdims", 1):
         return y
     kept = tuple(n for i, n in enumerate(x.shape) if i not in axes)

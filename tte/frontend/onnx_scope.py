@@ -19,6 +19,7 @@ from tte.ops.reshape import Reshape
 from tte.ops.transpose import Transpose
 from tte.types import Array, DType, TensorType, Value
 
+MAX_FOLDED = 2**28  # bytes of constants that nodes compute
 DTYPES = {d.numpy: d for d in (DType.F32, DType.S8, DType.S32)}
 
 
@@ -29,6 +30,7 @@ class Scope:
         self.builder, self.opset, self.tensors = builder, opset, tensors
         self.call = Call("", "", "", (), (), {})
         self.given: set[Value] = set()  # what the graph returns so far
+        self._spent = 0  # bytes of constants that nodes computed
         self._other: dict[Live, Value] = {}  # the same tensor in the other layout
 
     def fail(self, what: str, hint: str = "") -> TteError:
@@ -47,6 +49,9 @@ class Scope:
             if name in self.tensors:
                 raise BadModel(self.call.where, f"{shown(name)} is computed twice")
             self.tensors[name] = result
+            self._spent += result.array.nbytes if isinstance(result, Fixed) else 0
+        if self._spent > MAX_FOLDED:
+            raise self.fail(f"constants that nodes compute take more than {MAX_FOLDED >> 20} MB")
 
     def has(self, i: int) -> bool:
         """True if the node at hand has an input `i`."""
@@ -182,8 +187,8 @@ def elements(shape: tuple[int, ...]) -> int:
 
 
 def bounded(s: Scope, size: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape that can be held."""
-    s.require(min(size, default=0) >= 0 and elements(size) <= MAX_ELEMENTS, f"shape {list(size)} is too large")
+    """The shape of a constant that a node may compute."""
+    s.require(min(size, default=0) >= 0 and elements(size) <= MAX_FOLDED // 8, f"shape {list(size)[:8]} is too large")
     return size
 
 

@@ -133,6 +133,7 @@ def chosen(s: Scope, x: Live, axis: int, indices: tuple[int, ...]) -> Live:
         op = ResizeNearest(indices, every) if axis == 1 else ResizeNearest(every, indices)
         return replace(x, value=s.emit(op, x.value))
     rows, inner = elements(shape[:axis]), elements(shape[axis + 1 :])
+    s.require(rows <= 2**20, f"{list(shape)} has too many rows to choose from")
     y = s.emit(ResizeNearest(tuple(range(rows)), indices), s.reshaped(x.value, (1, rows, shape[axis], inner)))
     return replace(x, value=s.reshaped(y, (*shape[:axis], len(indices), *shape[axis + 1 :])))
 
