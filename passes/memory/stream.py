@@ -1,4 +1,4 @@
-"""`--io rows`: the input comes row by row, as a sensor delivers it. Floor 4."""
+"""`--io rows`: the input comes row by row, as a sensor delivers it. Floor 5."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _streamed(function: Function) -> Function:
         raise Unsupported(function.name, f"has {len(function.ins)} inputs; --io rows takes one")
     (given,) = function.ins
     seen = {v.type for c in function.calls for v, of in _operands(c) if of == given}
-    x = replace(given, type=seen.pop()) if len(seen) == 1 else given
+    x = replace(given, type=seen.pop()) if len(seen) == 1 and rows(given.type) < 2 else given
     calls = tuple(replace(c, ins=tuple(x if v == given else v for v in c.ins)) for c in function.calls)
     hint = "--io quantized,rows" if x.type.dtype is DType.F32 else ""
     _check_rows(x, calls, hint)
