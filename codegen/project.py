@@ -33,7 +33,7 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     if board.flash is not None and weights_bytes > board.flash:
         what = f"its weights take {weights_bytes} bytes of flash, {board.name} has {board.flash}"
         raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
-    headers = sorted({call.kernel.header for f in program.functions for call in f.calls})
+    headers = sorted({call.kernel.header for call in step_of})
     view: dict[str, object] = {
         "c": cfmt,
         "name": program.name,
@@ -45,7 +45,7 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
     view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
-    view |= {"assigned": _assigned, "declared": _declared, "rest": _rest}
+    view |= {"incoming": partial(_incoming, plan), "assigned": _assigned, "declared": _declared, "rest": _rest}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
@@ -109,6 +109,26 @@ def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function:
         counts = Counter(cascade.order if cascade else ())
         passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(block)]
         yield Block(tuple(passed), cascade)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """The rows in which a function takes its input: their number, bytes of one, how many are kept and where."""
+
+    value: Value
+    count: int
+    bytes: int
+    kept: int
+    offset: int
+
+
+def _incoming(plan: MemoryPlan, function: Function) -> Incoming | None:
+    """None where the function takes its inputs whole."""
+    if function.arrival is None:
+        return None
+    (x,) = function.arrival.outs
+    count, slot = x.type.shape[1], _slots(plan, function)[x]
+    return Incoming(x, count, x.type.bytes // count, slot.rows or count, slot.offset)
 
 
 def _runtime(headers: list[str]) -> Iterable[tuple[str, bytes]]:

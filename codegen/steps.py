@@ -32,12 +32,14 @@ class Step:
 
 
 def steps(program: Program) -> dict[Call, Step]:
-    """The step of every call; calls of one kernel with the same parameters share one."""
+    """The step of every call that has one; calls of one kernel with the same parameters share one."""
     made: dict[tuple[object, ...], Step] = {}
     result = {}
     for function in program.functions:
         rowwise = {c for cascade in function.cascades for c in function.calls[cascade.first : cascade.stop]}
         for call in function.calls:
+            if call.kernel.form == "arrival":
+                continue
             params = row_params(call) if call in rowwise else call.params
             scalars = tuple((k, number(v)) for k, v in params.items())
             extent = _extent(call)

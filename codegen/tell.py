@@ -22,8 +22,13 @@ def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int)
         tuple(_place(s, "state") for s in plan.states),
         functions,
         any_order=all(f.bound for f in program.functions),
-        caller=any(f.caller for f in program.functions),
+        io=tuple(sorted({kind for f in program.functions for kind in _io(f)})),
     )
+
+
+def _io(f: Function) -> list[str]:
+    """How its inputs come and its outputs go; see Record."""
+    return ["caller"] * f.caller + ["rows"] * (f.arrival is not None)
 
 
 def _work(f: Function, plan: MemoryPlan) -> Work:

@@ -9,7 +9,8 @@
     X(TTE_OK, "ok")                                         \
     X(TTE_ERR_NULL, "a pointer is null")                    \
     X(TTE_ERR_ALIGN, "the arena is not aligned")            \
-    X(TTE_ERR_SIZE, "the arena is smaller than the model needs")
+    X(TTE_ERR_SIZE, "the arena is smaller than the model needs") \
+    X(TTE_MORE, "rows of the input are still to come")
 
 #define TTE_STATUS_NAME(name, text) name,
 #define TTE_STATUS_CASE(name, text) case name: return text;

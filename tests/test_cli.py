@@ -116,9 +116,9 @@ def test_run_of_a_model_leaves_nothing(tte: Call) -> None:
     assert json.loads(tte("run", DIGITS, "--json", "--io", "quantized")[1])["instructions"] is None
 
 
-def test_quantized_io_and_fast_numerics(tte: Call) -> None:
+def test_io_and_fast_numerics(tte: Call) -> None:
     usable("host")
-    for i, options in enumerate(([], ["--io", "quantized"], ["--io", "caller"])):
+    for i, options in enumerate(([], ["--io", "quantized"], ["--io", "caller"], ["--io", "quantized,rows"])):
         tte("compile", DIGITS, "--board", "host", "-o", f"p{i}", "--no-build", *options)
         code, _, err = tte("run", f"p{i}", "--seed", "3", "--output", f"y{i}.npy")
         assert (code, err) == (0, "")

@@ -56,7 +56,7 @@ def handmade() -> Record:
         place("y", 0, 8, 3, 4, "output"),
     )
     work = Work("infer", layers, places, (0, 1, 2, 2, 3), ((1, 2),))
-    return Record("m", "host", 120, 112, 0, (), (work,), any_order=False, caller=False)
+    return Record("m", "host", 120, 112, 0, (), (work,), any_order=False, io=())
 
 
 def test_boxes_are_the_slots(compiled: Compiled) -> None:
@@ -121,7 +121,7 @@ def test_the_peak_may_be_at_the_ends_or_nowhere() -> None:
     assert "Peak at the start, before any call: 40 of" in explain(own, one)
     two = replace(own.infer, places=(place("x", 0, 8, -1, 3), place("y", 8, 8, 4, 4, "output"), place("z", 0, 8, 4, 4)))
     assert "Peak at the end, after all calls: 16 of" in explain(own, two)
-    none = Record("m", "host", 0, 0, 0, (), (Work("infer", (), (), ()),), any_order=True, caller=True)
+    none = Record("m", "host", 0, 0, 0, (), (Work("infer", (), (), ()),), any_order=True, io=("caller",))
     assert "by nothing" in explain(none, none.infer)
     assert page(none)
 

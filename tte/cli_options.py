@@ -10,11 +10,16 @@ import typer
 from tte import driver
 from tte.errors import TteError
 
-IO = ("caller", "quantized")
+IO = ("caller", "quantized", "rows")
 BoardName = Annotated[str, typer.Option("--board", "-b", help="A board of `tte boards`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table for a README.")]
-Io = Annotated[str | None, typer.Option(help="A comma list: caller (buffers outside the arena), quantized.")]
+Io = Annotated[
+    str | None,
+    typer.Option(
+        help="A comma list: caller (buffers outside the arena), quantized, rows (the input comes row by row)."
+    ),
+]
 Memory = Annotated[str | None, typer.Option(help="fast, balanced (the default) or smallest.")]
 Numerics = Annotated[str | None, typer.Option(help="exact (the default: the source runtime's bits) or fast.")]
 

@@ -13,6 +13,7 @@ from tte.ir import Module, verify
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, plan_memory
+from tte.passes.memory.stream import stream
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
@@ -73,7 +74,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose. `io` is a set of caller, quantized (DESIGN 7).
+    """What the user chose. `io` is a set of caller, quantized, rows (DESIGN 7).
 
     `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
     the peak at its lowest; "balanced" lets the peak grow by a quarter.
@@ -107,27 +108,39 @@ def finish(module: Module, program: Program, plan: MemoryPlan, board: Board) -> 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     """Kernels for the nodes, then the order of the calls, then their places in memory."""
-    caller = "caller" in options.io
-    if options.prefer or options.memory == "fast":
-        program = order(select(module, board, caller, options.prefer or cheapest))
+    if options.prefer or (options.memory == "fast" and "rows" not in options.io):
+        program = order(_chosen(module, board, options.io, options.prefer or cheapest))
         return program, plan_memory(program)
-    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
-    return _by_rows(module, board, caller, ordered, schedule(ordered, options.memory))
+    ordered = order(_chosen(module, board, options.io, least_scratch), by_rows=True)
+    return _by_rows(module, board, options.io, ordered, schedule(ordered, options.memory))
 
 
-def choices(module: Module, board: Board, caller: bool, between: int) -> Iterator[Way]:
+def choices(module: Module, board: Board, io: frozenset[str], between: int) -> Iterator[Way]:
     """Ways to lower a module that its passes have run over: those of --memory, and so many between."""
-    fast = select(module, board, caller)
-    modelled = sum(min(k.cost for k in c.candidates if not k.refused) for f in fast.functions for c in f.calls)
-    program = order(fast)
-    yield Way("fast", modelled, program, plan_memory(program))
-    ordered = order(select(module, board, caller, least_scratch), by_rows=True)
+    ordered = order(_chosen(module, board, io, least_scratch), by_rows=True)
+    if "rows" in io:
+        plan = schedule(ordered, "fast")
+        yield Way("fast", plan.cost, *_by_rows(module, board, io, ordered, plan))
+    else:
+        fast = _chosen(module, board, io, cheapest)
+        modelled = sum(min(k.cost for k in c.candidates if not k.refused) for f in fast.functions for c in f.calls)
+        program = order(fast)
+        yield Way("fast", modelled, program, plan_memory(program))
     for name, plan in schedules(ordered, between):
-        yield Way(name, plan.cost, *_by_rows(module, board, caller, ordered, plan))
+        yield Way(name, plan.cost, *_by_rows(module, board, io, ordered, plan))
 
 
-def _by_rows(module: Module, board: Board, caller: bool, ordered: Program, plan: Plan) -> tuple[Program, MemoryPlan]:
-    chosen = select(module, board, caller, plan.prefer(ordered))
+def _chosen(module: Module, board: Board, io: frozenset[str], prefer: Prefer) -> Program:
+    """Kernel calls in the module's order; with `rows`, the first input comes row by row."""
+    program = select(module, board, "caller" in io, prefer)
+    return stream(program) if "rows" in io else program
+
+
+def _by_rows(
+    module: Module, board: Board, io: frozenset[str], ordered: Program, plan: Plan
+) -> tuple[Program, MemoryPlan]:
+    """The kernels and the cascades of a plan; the better of the two ways that chains may go."""
+    chosen = _chosen(module, board, io, plan.prefer(ordered))
     programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
     return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 

@@ -108,19 +108,28 @@ def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], co
         outputs.append(after(module, tuple(found)))
     if raw.exit_code or len(raw.data) != at + 4:
         raise InternalError(board.name, f"the program ended with exit code {raw.exit_code} after {len(raw.data)} bytes")
-    steps = _steps(raw)
+    steps = _steps(raw, len(samples))
     stack = struct.unpack_from("<I", raw.data, at)[0] if board.cpu.stack else None
     return Inference(tuple(outputs), sum(steps) if steps else None, steps, stack)
 
 
-def _steps(raw: Raw) -> tuple[int, ...] | None:
-    """Counts of the first call by step: from its entry to the next one's; what comes before the first is its too."""
-    if not raw.marks:
+def _steps(raw: Raw, samples: int) -> tuple[int, ...] | None:
+    """Counts of the first of the samples by step: from its entry to the next one's, or to the end of the call.
+
+    What a call does before its first step is that one's too; what one without steps does, the next call's first one's.
+    """
+    if not raw.marks or not samples:
         return None
-    ends = [i for i, (symbol, _) in enumerate(raw.marks) if symbol == "tte_mark"][:2]
-    totals = [total for _, total in raw.marks[ends[0] : ends[1] + 1]]
-    starts = [totals[0], *totals[2:]]
-    return tuple(b - a for a, b in itertools.pairwise(starts))
+    ends = [i for i, (symbol, _) in enumerate(raw.marks) if symbol == "tte_mark"]
+    found, early = list[int](), 0
+    for first, last in list(zip(ends[::2], ends[1::2], strict=True))[: len(ends) // (2 * samples)]:
+        start, *totals = [total for _, total in raw.marks[first : last + 1]]
+        if len(totals) == 1:
+            early += totals[0] - start
+            continue
+        found += [b - a for a, b in itertools.pairwise([start - early, *totals[1:]])]
+        early = 0
+    return tuple(found)
 
 
 def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_") -> Raw:

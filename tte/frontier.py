@@ -19,7 +19,7 @@ BETWEEN = 8  # budgets beside the named choices
 def frontier(module: Module, board: Board, here: Record) -> list[tuple[Point, Way]]:
     """The ways to compile a project's module, from the smallest arena up; unnamed ones only where they are of use."""
     found: dict[tuple[Work, ...], tuple[Point, Way]] = {}
-    for way in choices(module, board, here.caller, BETWEEN):
+    for way in choices(module, board, frozenset(here.io), BETWEEN):
         check_plan(way.program, way.plan)
         functions = record(way.program, way.plan, board, 0).functions
         names = (way.memory,) if way.memory else ()

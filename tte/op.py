@@ -47,7 +47,8 @@ class Kernel:
     `form` says what one call of the C body computes:
     "whole", the whole result; "flat", any number of rows, as many as its parameters say; "window", one row of the
     result from pointers to the rows of input 0 (`Op.window`); "accumulate", given one row of input 0 and its number,
-    adds it to sums in scratch, which the first row clears, and from the last row makes the result, which is one row.
+    adds it to sums in scratch, which the first row clears, and from the last row makes the result, which is one row;
+    "arrival", no C at all: whoever calls the model writes the next row of the result.
     A layer and a cascade are loops over calls, made by codegen; constants may not depend on the number of rows.
 
     Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
@@ -60,7 +61,7 @@ class Kernel:
     ins: tuple[DType, ...]
     outs: tuple[DType, ...]
     isa: str = ""
-    form: Literal["whole", "flat", "window", "accumulate"] = "whole"
+    form: Literal["whole", "flat", "window", "accumulate", "arrival"] = "whole"
     inplace: tuple[tuple[int, int], ...] = ()  # (input, output) pairs that may be the same memory
     when: Callable[[Types, Types, Params], bool] = lambda ins, outs, params: True
     needs: str = ""  # what `when` asks, in words, for the report
@@ -100,10 +101,12 @@ class Op:
     operands: ClassVar[tuple[str, ...]] = ("x",)  # names of the inputs
     variadic: ClassVar[bool] = False  # True where more inputs than named ones may follow
     view: ClassVar[bool] = False  # True where the result is its first input's bytes under another type
+    listed: ClassVar[bool] = True  # False where only lowering makes it, so that no graph has it
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
-        REGISTRY[cls.label()] = cls
+        if cls.listed:
+            REGISTRY[cls.label()] = cls
 
     @classmethod
     def label(cls) -> str:

@@ -73,6 +73,9 @@ class Function:
 
     `cascades` are ranges of `calls`, in order and apart. `bound` is a number of bytes below which no places can go;
     without cascades no order of the calls can either (`order` proves it).
+
+    Where call 0 is an arrival, the function stops before each of its rows and goes on when it is there: `position` are
+    the rows that each call of the first cascade has made, and the number of its steps.
     """
 
     name: str
@@ -83,6 +86,12 @@ class Function:
     caller: bool = False
     bound: int = 0
     cascades: tuple[Cascade, ...] = ()
+    position: Value | None = None
+
+    @property
+    def arrival(self) -> Call | None:
+        """The call that stands for the rows of the input as they come, where the function takes them one by one."""
+        return self.calls[0] if self.calls and self.calls[0].kernel.form == "arrival" else None
 
     @property
     def blocks(self) -> Iterator[tuple[range, Cascade | None]]:
@@ -100,7 +109,8 @@ class Function:
     def steps(self) -> Iterator[int]:
         """The calls whose C function is entered, one after the other."""
         for calls, cascade in self.blocks:
-            yield from (calls[k] for k in (cascade.order if cascade else (0,)))
+            found = (calls[k] for k in (cascade.order if cascade else (0,)))
+            yield from (i for i in found if self.calls[i].kernel.form != "arrival")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,8 +82,8 @@ class Work:
 class Record:
     """A compiled model; `files` are those of the project.
 
-    `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. With `caller`
-    inputs and outputs lie outside the arena.
+    `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. `io` holds
+    "caller" where inputs and outputs lie outside the arena, and "rows" where the first input comes row by row.
     """
 
     model: str
@@ -94,7 +94,7 @@ class Record:
     states: tuple[Place, ...]
     functions: tuple[Work, ...]
     any_order: bool
-    caller: bool
+    io: tuple[str, ...]
     files: tuple[str, ...] = ()
 
     @property

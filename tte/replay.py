@@ -52,17 +52,20 @@ class _Replay:
             self.require(slot.offset >= 0 and slot.end <= self.plan.arena, slot.value, "lies outside the arena")
             self.require(slot.offset % ALIGN == 0, slot.value, "is not aligned")
         given = [*(s.value for s in self.plan.states), *(v for v in self.function.ins if v not in self.elsewhere)]
+        given += [self.function.position] if self.function.position else []
         for value in given:
             self.write(value)
         for value in given:
             self.require(self.holds(value), value, "shares bytes with another input or state")
+        self.stops()
         self.calls()
         self.since = self.until = len(self.function.calls)
         renewed = dict(self.function.updates)
         for slot in self.plan.states:
             after = self.slot(renewed.get(slot.value, slot.value))
             self.require(after.offset == slot.offset and self.holds(after.value), slot.value, "is lost at the end")
-        for value in self.function.outs:
+        position = [self.function.position] if self.function.position else []
+        for value in (*self.function.outs, *position):
             self.require(value in self.elsewhere or self.holds(value), value, "is lost at the end")
 
     def calls(self) -> None:
@@ -77,6 +80,15 @@ class _Replay:
                 self.require(at == cascade.first, self.function.name, "its cascades are not in order")
                 self.cascade(cascade)
                 at = cascade.stop
+
+    def stops(self) -> None:
+        """A function that takes its input row by row starts with that, and keeps where it is."""
+        position, found = self.function.position, self.function.cascades[:1]
+        arriving = [i for i, c in enumerate(self.function.calls) if c.kernel.form == "arrival"]
+        kept = position is not None and all(position.type.bytes == (c.stop + 1) * 4 for c in found)
+        starts = all(c.first == 0 and not c.backward and c.order[0] == 0 for c in found)
+        right = kept and starts and bool(found) and arriving == [0]
+        self.require(right or (not arriving and position is None), self.function.name, "does not start with its input")
 
     def call(self, call: Call) -> None:
         """Read all operands, then write all results and the scratch, which may not touch the operands."""
@@ -103,7 +115,9 @@ class _Replay:
         self.since, self.until = cascade.first, cascade.stop - 1
         calls = self.function.calls[cascade.first : cascade.stop]
         running = [self.by_rows(c, cascade.backward) for c in calls]
+        position = self.function.position
         for k in cascade.order:
+            self.require(position is None or self.holds(position), calls[k].node, "the position was overwritten")
             self.require(next(running[k], False), calls[k].node, "makes more steps than it has")
         for call, steps in zip(calls, running, strict=True):
             self.require(not next(steps, False), call.node, "is not made to its end")
@@ -113,7 +127,7 @@ class _Replay:
         op, (types, outs) = call.node.op, call.node.types
         maps = all(self.same_rows(call.node.ins[i], v) for i, v in zip(call.at, call.ins, strict=True))
         self.require(maps and len(call.outs) == 1, call.node, "does not go by rows")
-        (y,), h = call.outs, height(call.node.ins[0])
+        (y,), h = call.outs, height(call.node.ins[0]) if call.ins else 0
         rows = range(height(y))[:: -1 if backward else 1]
         match call.kernel.form:
             case "window":
@@ -123,7 +137,7 @@ class _Replay:
                     under = [top + k * w.dilation for k in range(w.size)]
                     self.step(call, [r for r in under if 0 <= r < h], r, call.scratch)
                     yield True
-            case "flat":
+            case "flat" | "arrival":
                 for r in rows:
                     self.step(call, [r], r, call.scratch)
                     yield True

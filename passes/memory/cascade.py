@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from tte.errors import TteError, Unsupported
 from tte.ir import Node
 from tte.op import Kernel
 from tte.passes.memory.flow import flow, padded, span
 from tte.passes.memory.rows import Access, Pulled, access, kernels, pull, together
 from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program
-from tte.types import Value
+from tte.types import DType, TensorType, Value
 
 LONGEST = (6, 80)  # calls in a cascade, first to learn what is too large, then in earnest
 STEP = 60.0  # modelled instructions of a step beside its kernel's
@@ -52,6 +53,10 @@ class Segments:
         f = self.flow
         self.index = {v: x for x, v in enumerate(f.values)}
         self.life = [span(f, x) for x in range(len(f.values))]
+        self.first = 1 if function.arrival else 0  # call 0 is then none by itself
+        self.until = max(
+            (i for i, c in enumerate(function.calls) if self.first and function.calls[0].outs[0] in c.ins), default=0
+        )
         renewed = {new for _, new in function.updates}
         found = (None if renewed & {*c.outs} else access(c) for c in function.calls)
         # Results in the caller's buffers are no place for rows of others.
@@ -59,7 +64,7 @@ class Segments:
         layers = [self.layer(i) for i in range(f.calls)]
         whole = [s.fixed for s, a in zip(layers, self.access, strict=True) if a is None]
         least = max(sum(f.sizes[x] for x in f.given), sum(f.sizes[x] for x in f.kept), *whole, 0)
-        self.large = [s.fixed + s.ways[0][0][0] > least for s in layers]
+        self.large = [s.fixed + s.ways[0][0][0] > least or s.first < self.first for s in layers]
         self.by_stop: list[list[Segment]] = [[s] for s in layers]
         for i in range(f.calls):
             for s in self.cascades(i, longest):
@@ -79,7 +84,7 @@ class Segments:
             dying = [f.sizes[self.index[x]] for x, _ in found if self.life[self.index[x]][1] == i]
             return padded(c.scratch) - max(dying, default=0)
 
-        fitting = [(scratch(c), c.cost, c.kernel) for c in call.candidates if not c.refused]
+        fitting = [(scratch(c), NO if i < self.first else c.cost, c.kernel) for c in call.candidates if not c.refused]
         least = min(s for s, _, _ in fitting)
         ways = tuple(sorted(((s - least, c, k) for s, c, k in fitting), key=lambda w: w[1]))
         return Segment(i, i + 1, fixed + least, (ways,))
@@ -91,7 +96,7 @@ class Segments:
             chain = self.access[i : j + 1]
             if chain[-1] is None:
                 return
-            if not any(self.large[i : j + 1]):
+            if not any(self.large[i : j + 1]) or (i < self.first and j < self.until):
                 continue
             found = self.cascade(i, j, before, [a for a in chain if a])
             if found is None:
@@ -131,6 +136,12 @@ class Segments:
     def last(self, v: Value) -> int:
         """The last call that reads it."""
         return self.life[self.index[v]][1]
+
+    def unable(self) -> TteError:
+        """Why the input cannot come row by row."""
+        chain = zip(self.calls[: self.until + 1], self.access, strict=False)
+        node = next((c.node for c, a in chain if a is None), self.calls[self.until].node)
+        return Unsupported(str(node), "cannot go row by row with the input, as --io rows asks")
 
     def saved(self, x: Value, y: Value, distance: int) -> int:
         """Bytes that y takes over from x."""
@@ -172,9 +183,9 @@ class Plan:
 
 
 def schedule(program: Program, memory: str) -> Plan:
-    """Cut all functions: "smallest", small but nearly as fast; "balanced", the fastest of about that size."""
+    """Cut all functions: "smallest", small but nearly as fast; "balanced", the fastest of about that size; "fast"."""
     search, budgets = _searched(program)
-    return search.plan(budgets[memory])
+    return search.plan({**budgets, "fast": search.most}[memory])
 
 
 def schedules(program: Program, between: int) -> Iterator[tuple[str | None, Plan]]:
@@ -188,10 +199,10 @@ def schedules(program: Program, between: int) -> Iterator[tuple[str | None, Plan
 
 def _searched(program: Program) -> tuple[_Search, dict[str, int]]:
     """All ways to cut, and the budget for each choice; what short cascades come to is a limit for the long ones."""
-    fastest = sum(min(c.cost for c in call.candidates if not c.refused) for f in program.functions for call in f.calls)
     limit = sum(v.type.bytes + ALIGN for f in program.functions for c in f.calls for v in (*c.ins, *c.outs))
     for longest in LONGEST:
         search = _Search([Segments(f, longest, limit) for f in program.functions])
+        fastest = search.best(search.most)[0]
         smallest, swift = (search.least(slower * fastest) for slower in (SLOWER["smallest"], SLOWER["balanced"]))
         limit = max(int(smallest * LARGER), swift)
     return search, {"smallest": smallest, "balanced": limit}
@@ -214,6 +225,8 @@ class _Search:
         """The least bytes for as few instructions as the budget allows."""
         enough = self.least(self.best(budget)[0])
         cost, cuts = self.best(enough)
+        if cost == NO:
+            raise next(f.unable() for f in self.functions if f.first)
         return Plan(cuts, enough, cost)
 
     def least(self, cost: float) -> int:
@@ -221,7 +234,7 @@ class _Search:
         low, high = 0, self.most
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.best(middle)[0] <= cost else (middle + 1, high)
+            low, high = (low, middle) if self.best(middle)[0] <= cost < NO else (middle + 1, high)
         return low
 
 
@@ -245,7 +258,11 @@ def cascade(program: Program, ordered: Program, plan: Plan, turning: bool = Fals
                 cascades.append(turned or Cascade(s.first, s.stop, s.pulled.order, s.pulled.rings, s.pulled.homes))
                 down = turned is None
             lower |= made if down else set()
-        return replace(function, calls=calls, cascades=tuple(cascades))
+        position = None
+        if function.arrival:
+            counts = TensorType((cascades[0].stop + 1,), DType.S32)
+            position = Value(f"{function.arrival.outs[0].name}_position", counts)
+        return replace(function, calls=calls, cascades=tuple(cascades), position=position)
 
     return replace(program, functions=tuple(map(marked, program.functions, ordered.functions, plan.segments)))
 

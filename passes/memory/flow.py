@@ -133,10 +133,10 @@ def flow(function: Function, over: Callable[[Call], Iterable[tuple[Value, Value,
 
 
 def _before(function: Function, maker: dict[Value, int], readers: dict[Value, int]) -> Iterator[int]:
-    """By call: those that make what it reads, and those that read the state that it updates."""
+    """By call: those that make what it reads, those that read the state that it updates, and an arrival."""
     renewed = {new: old for old, new in function.updates}
     for i, call in enumerate(function.calls):
-        mask = 0
+        mask = 1 if function.arrival and i else 0
         for v in call.ins:
             mask |= 1 << maker[v] if v in maker else 0
         for v in call.outs:

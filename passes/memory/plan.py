@@ -58,6 +58,8 @@ def _puzzle(function: Function) -> _Puzzle:
     rings = {v: n for c in function.cascades for v, n in c.rings.items()}
     homes = {x: y for c in function.cascades for x, y in c.homes.items()}
     groups: dict[Value, list[Slot]] = {v: [] for v in f.values if v not in homes}
+    if function.position:
+        groups[function.position] = [Slot(function.position, 0, -1, f.calls)]
     for x, v in enumerate(f.values):
         groups[homes.get(v, v)].append(Slot(v, 0, *life.over(*span(f, x)), rings.get(v, 0)))
     scratch = [tuple(Slot(v, 0, *life.over(i, i)) for v in values) for i, values in _scratch(function, life)]

@@ -14,7 +14,7 @@ from tte.op import Kernel, Values
 from tte.program import Call
 from tte.types import TensorType, Value
 
-BY_ROWS = frozenset({"window", "flat", "accumulate"})
+BY_ROWS = frozenset({"window", "flat", "accumulate", "arrival"})
 NEVER = 1 << 30  # a row that does not exist
 
 
@@ -73,6 +73,8 @@ def access(call: Call) -> Access | None:
     """How a call goes by rows; None where it does not."""
     ins, outs = call.node.types
     found = kernels(call)
+    if call.kernel.form == "arrival":
+        return Access((), call.outs[0], (), tuple(range(1, rows(call.outs[0].type) + 1)))
     whole = zip((ins[i] for i in call.at), call.ins, strict=True)
     if not found or len(outs) != 1 or not call.ins or not all(_maps(t, v.type) for t, v in whole):
         return None
@@ -135,6 +137,9 @@ def pull(calls: Sequence[Access], outs: Sequence[Value]) -> Pulled:
         order.append(k)
         done[k] += 1
 
+    for k, a in enumerate(calls):
+        if not a.ins:
+            step(k)  # nothing runs before the first row has arrived
     wanted = sorted(((s + 1) / calls[k].steps, -k, s) for k in (maker[v] for v in outs) for s in range(calls[k].steps))
     for _, k, s in wanted:
         while done[-k] <= s:
