@@ -160,7 +160,7 @@ static int32_t run_%(name)s(void)
 
 
 def write(folder: Path, cases: list[Case], board: Board) -> None:
-    """One project that runs the graph whose number it reads; on the host without optimisation, which is built sooner."""
+    """One project that runs the graph whose number it reads; on the host unoptimised, which builds sooner."""
     functions, room, buffers = "", 0, 0
     for c in cases:
         text, used = runner(c.compiled)
