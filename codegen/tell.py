@@ -38,7 +38,7 @@ def _work(f: Function, plan: MemoryPlan) -> Work:
         ("state", (new for _, new in f.updates)),
         ("scratch", (c.scratch for c in f.calls if c.scratch)),
     )
-    kinds = {v: kind for kind, values in groups for v in values}
+    kinds: dict[Value, Kind] = {v: kind for kind, values in groups for v in values}
     places = tuple(_place(s, "ring" if s.rows else kinds.get(s.value, "activation")) for s in plan.functions[f.name])
     cascades = tuple((calls[0], calls[-1]) for calls, cascade in f.blocks if cascade)
     return Work(f.name, tuple(map(_layer, f.calls)), places, tuple(f.steps), cascades)

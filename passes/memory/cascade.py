@@ -9,11 +9,12 @@ from tte.errors import TteError, Unsupported
 from tte.ir import Node
 from tte.op import Kernel
 from tte.passes.memory.flow import flow, padded, span
-from tte.passes.memory.rows import Access, Pulled, access, kernels, pull, together
+from tte.passes.memory.rows import Access, Pulled, Pulls, access, kernels, pull, together
 from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program
 from tte.types import DType, TensorType, Value
 
 LONGEST = (6, 80)  # calls in a cascade, first to learn what is too large, then in earnest
+BUDGET = 150_000  # steps that the search may simulate; beyond, it tries short cascades only
 STEP = 60.0  # modelled instructions of a step beside its kernel's
 SLOWER = {"smallest": 1.15, "balanced": 1.04}  # instructions, as a share of the fastest layer by layer
 LARGER = 1.25  # `balanced` may need this much more memory than `smallest`
@@ -47,9 +48,9 @@ class Segment:
 class Segments:
     """All ways to cut one function, priced."""
 
-    def __init__(self, function: Function, longest: int, limit: int) -> None:
+    def __init__(self, function: Function, longest: int, limit: int, pulls: Pulls) -> None:
         """Cascades of up to `longest` calls that may help to stay within `limit` bytes."""
-        self.calls, self.flow, self.limit = function.calls, flow(function), limit
+        self.calls, self.flow, self.limit, self.pulls = function.calls, flow(function), limit, pulls
         f = self.flow
         self.index = {v: x for x, v in enumerate(f.values)}
         self.life = [span(f, x) for x in range(len(f.values))]
@@ -61,6 +62,7 @@ class Segments:
         found = (None if renewed & {*c.outs} else access(c) for c in function.calls)
         # Results in the caller's buffers are no place for rows of others.
         self.access = [replace(a, inplace=()) if a and a.out not in self.index else a for a in found]
+        self.kinds = [pulls.kind(a) if a else -1 for a in self.access]
         layers = [self.layer(i) for i in range(f.calls)]
         whole = [s.fixed for s, a in zip(layers, self.access, strict=True) if a is None]
         least = max(sum(f.sizes[x] for x in f.given), sum(f.sizes[x] for x in f.kept), *whole, 0)
@@ -99,7 +101,7 @@ class Segments:
             if not any(self.large[i : j + 1]) or (i < self.first and j < self.until):
                 continue
             found = self.cascade(i, j, before, [a for a in chain if a])
-            if found is None:
+            if found is None or (self.pulls.looked > BUDGET and j - i >= LONGEST[0]):
                 return
             if found.fixed <= self.limit:
                 yield found
@@ -109,7 +111,7 @@ class Segments:
         f = self.flow
         read = {v for a in chain for v in a.ins}
         outs = [a.out for a in chain if a.out not in self.index or a.out not in read or self.last(a.out) > j]
-        pulled = pull(chain, outs)
+        pulled = self.pulls.pull(chain, self.kinds[i : j + 1], outs)
         rings = sum(
             padded(a.row * pulled.rings[a.out]) for a in chain if a.out in pulled.rings and a.out not in pulled.homes
         )
@@ -200,12 +202,17 @@ def schedules(program: Program, between: int) -> Iterator[tuple[str | None, Plan
 def _searched(program: Program) -> tuple[_Search, dict[str, int]]:
     """All ways to cut, and the budget for each choice; what short cascades come to is a limit for the long ones."""
     limit = sum(v.type.bytes + ALIGN for f in program.functions for c in f.calls for v in (*c.ins, *c.outs))
-    for longest in LONGEST:
-        search = _Search([Segments(f, longest, limit) for f in program.functions])
-        fastest = search.best(search.most)[0]
-        smallest, swift = (search.least(slower * fastest) for slower in (SLOWER["smallest"], SLOWER["balanced"]))
-        limit = max(int(smallest * LARGER), swift)
-    return search, {"smallest": smallest, "balanced": limit}
+    pulls = Pulls()
+    _, short = _budgets(program, LONGEST[0], limit, pulls)
+    return _budgets(program, LONGEST[1], short["balanced"], pulls)
+
+
+def _budgets(program: Program, longest: int, limit: int, pulls: Pulls) -> tuple[_Search, dict[str, int]]:
+    """The same with cascades of up to `longest` calls that may help to stay within `limit` bytes."""
+    search = _Search([Segments(f, longest, limit, pulls) for f in program.functions])
+    fastest = search.best(search.most)[0]
+    smallest, swift = (search.least(SLOWER[memory] * fastest) for memory in ("smallest", "balanced"))
+    return search, {"smallest": smallest, "balanced": max(int(smallest * LARGER), swift)}
 
 
 class _Search:

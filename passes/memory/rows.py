@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from types import MappingProxyType
@@ -152,6 +152,38 @@ def pull(calls: Sequence[Access], outs: Sequence[Value]) -> Pulled:
     whole = {v: rows(v.type) for v in outs}
     rings = {v: whole.get(homes.get(v, v), n) for v, n in kept.items() if v not in whole}
     return Pulled(tuple(order), rings, homes, over)
+
+
+@dataclass(slots=True)
+class Pulls:
+    """Remembers what `pull` found: chains of one form, over other values, are simulated once. `looked` counts steps."""
+
+    known: dict[object, tuple[Values, Pulled]] = field(default_factory=dict)
+    kinds: dict[object, int] = field(default_factory=dict)
+    looked: int = 0
+
+    def kind(self, a: Access) -> int:
+        """A number for what a call does to rows, whatever its operands are called."""
+        types = tuple((v.type.shape, v.type.dtype) for v in (*a.ins, a.out))
+        return self.kinds.setdefault((types, a.reads, a.written), len(self.kinds))
+
+    def pull(self, calls: Sequence[Access], kinds: Sequence[int], outs: Sequence[Value]) -> Pulled:
+        """As `pull`, for calls of these kinds."""
+        values = tuple(dict.fromkeys(v for a in calls for v in (*a.ins, a.out)))
+        at = {v: i for i, v in enumerate(values)}
+        operands = tuple((*(at[v] for v in a.ins), -1, at[a.out], *(at[v] for v in a.inplace)) for a in calls)
+        key = (tuple(kinds), operands, tuple(at[v] for v in outs))
+        if key not in self.known:
+            self.known[key] = values, pull(calls, outs)
+            self.looked += len(self.known[key][1].order)
+        before, found = self.known[key]
+        now = dict(zip(before, values, strict=True))
+        return Pulled(
+            found.order,
+            {now[v]: n for v, n in found.rings.items()},
+            {now[v]: now[w] for v, w in found.homes.items()},
+            tuple((now[x], now[y], d) for x, y, d in found.over),
+        )
 
 
 def _homes(calls: Sequence[Access], kept: dict[Value, int], outs: set[Value]) -> dict[Value, Value]:
