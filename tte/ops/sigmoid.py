@@ -32,7 +32,8 @@ class Sigmoid(Elementwise, Op):
 
     def rounded(self, x: Array) -> Array:
         """By the exponential in f64."""
-        e = np.exp(-x.astype(np.float64)).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinity is right: y is 0
+            e = np.exp(-x.astype(np.float64)).astype(np.float32)
         y: Array = np.float32(1) / (np.float32(1) + e)
         return y
 
