@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from itertools import zip_longest
 
-from tte.op import Params
-from tte.types import TensorType
+from tte.op import Op, Params, Types
+from tte.types import DType, Quant, TensorType
 
 RANK = 4
 Axis = tuple[int, int, int]  # extent, and strides of a and b (0: repeated)
@@ -30,6 +30,16 @@ def strides(a: TensorType, b: TensorType) -> Params:
 def fits(a: TensorType, b: TensorType) -> bool:
     """True if the kernels' four axes suffice."""
     return joined(a, b) is not None and len(_merged(a, b)) <= RANK
+
+
+def result(op: Op, a: TensorType, b: TensorType, out: Quant | None) -> Types:
+    """The type of `op` of a and b: their common shape, in s8 in the scale `out`; BadModel where there is none."""
+    shape = joined(a, b)
+    op.expect(shape is not None and a.dtype is b.dtype, f"{a} does not match {b}")
+    op.expect(fits(a, b), f"{a} and {b} are repeated along too many axes")
+    if a.dtype is DType.S8:
+        op.expect(None not in (a.quant, b.quant, out), "a, b and the result need scales")
+    return (TensorType(shape or (), a.dtype, out),)
 
 
 def _merged(a: TensorType, b: TensorType) -> list[Axis]:
