@@ -93,7 +93,8 @@ def _pointers(call: Call) -> tuple[tuple[str, str], ...]:
     extra = [(k, v) for k, v in call.consts.items() if k not in operands]
     found += [(f"const {CTYPES[v.dtype]} *{k}", k) for k, v in extra]
     found += [(f"{v.type.dtype.c} *y{o or ''}", f"y{o or ''}") for o, v in enumerate(call.node.outs)]
-    return tuple(found + ([("int8_t *scratch", "scratch")] if call.scratch else []))
+    found += [("int8_t *scratch", "scratch")] if call.scratch else []
+    return tuple(found + ([("int32_t c", "c")] if call.kernel.form == "channels" else []))
 
 
 def names(program: Program) -> dict[Call, str]:
@@ -168,4 +169,5 @@ def arguments(
     operands = {op.operand(i) for i in range(len(call.node.ins))}
     passed += [symbols[call, k] for k in call.consts if k not in operands]
     passed += [place(v, v.type.dtype.c, rowwise and call.kernel.form != "accumulate") for v in call.outs]
-    return passed + ([f"(int8_t *)(base + {slots[call.scratch].offset})"] if call.scratch else [])
+    passed += [f"(int8_t *)(base + {slots[call.scratch].offset})"] if call.scratch else []
+    return passed + (["0"] if call.kernel.form == "channels" else [])

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
 from tte.elf import watched
 from tte.ends import after, before
 from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
@@ -93,7 +91,8 @@ def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], co
     graph = module.graph("infer")
     number = struct.pack("<I", module.graphs.index(graph))
     given = [before(module, sample) for sample in samples]
-    data = b"".join(number + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays) for arrays in given)
+    types = [v.type for v in graph.ins]
+    data = b"".join(number + b"".join(t.encode(a) for t, a in zip(types, arrays, strict=True)) for arrays in given)
     raw = run_elf(elf, board, data, count)
     outputs, at = [], 0
     for _ in samples:
@@ -103,7 +102,7 @@ def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], co
         at += 4
         found = []
         for t in (v.type for v in graph.outs):
-            found.append(np.frombuffer(raw.data, t.dtype.numpy, t.size, at).reshape(t.shape))
+            found.append(t.decode(raw.data[at : at + t.bytes]))
             at += t.bytes
         outputs.append(after(module, tuple(found)))
     if raw.exit_code or len(raw.data) != at + 4:

@@ -24,10 +24,16 @@ Consts: TypeAlias = dict[str, Array]
 REGISTRY: dict[str, type[Op]] = {}
 
 
-class Emit(Protocol):
-    """Appends a node to the graph under construction and returns its results."""
+class Grows(Protocol):
+    """A graph under construction."""
 
-    def __call__(self, op: Op, /, *ins: Value) -> Values: ...  # noqa: D102
+    def emit(self, op: Op, /, *ins: Value) -> Values:
+        """Append a node and return its results."""
+        ...
+
+    def constant(self, name: str, type: TensorType, value: Array) -> Value:
+        """Add an array in flash."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,18 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """Channels c <= i < c + n computed by themselves: the axis along which each operand is cut, None where it is not.
+
+    Only the first and the last axis are cut. A result that is not cut is a sum, to which every slice adds its part; the
+    first, c = 0, begins it.
+    """
+
+    ins: tuple[int | None, ...]
+    outs: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """A C function that computes an op for these element types on any CPU, or on those that have `isa`.
 
@@ -48,7 +66,11 @@ class Kernel:
     "whole", the whole result; "flat", any number of rows, as many as its parameters say; "window", one row of the
     result from pointers to the rows of input 0 (`Op.window`); "accumulate", given one row of input 0 and its number,
     adds it to sums in scratch, which the first row clears, and from the last row makes the result, which is one row;
-    "arrival", no C at all: whoever calls the model writes the next row of the result.
+    "arrival", no C at all: whoever calls the model writes the next row of the result;
+    "channels", the whole, or some channels from the first one `c` on (`Op.slices`): pointers to what is cut along an
+    axis are those of channel c, and the last argument is c. Its parameters are those of the operands as cut. Of one cut
+    along its last axis, the parameter `<operand>_pitch` (`y_pitch`, `y1_pitch` of results) says how many elements its
+    pixels lie apart.
     A layer and a cascade are loops over calls, made by codegen; constants may not depend on the number of rows.
 
     Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
@@ -61,7 +83,7 @@ class Kernel:
     ins: tuple[DType, ...]
     outs: tuple[DType, ...]
     isa: str = ""
-    form: Literal["whole", "flat", "window", "accumulate", "arrival"] = "whole"
+    form: Literal["whole", "flat", "window", "accumulate", "arrival", "channels"] = "whole"
     inplace: tuple[tuple[int, int], ...] = ()  # (input, output) pairs that may be the same memory
     when: Callable[[Types, Types, Params], bool] = lambda ins, outs, params: True
     needs: str = ""  # what `when` asks, in words, for the report
@@ -100,6 +122,7 @@ class Op:
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     operands: ClassVar[tuple[str, ...]] = ("x",)  # names of the inputs
     variadic: ClassVar[bool] = False  # True where more inputs than named ones may follow
+    optional: ClassVar[int] = 0  # how many of the last operands may be absent
     view: ClassVar[bool] = False  # True where the result is its first input's bytes under another type
     listed: ClassVar[bool] = True  # False where only lowering makes it, so that no graph has it
 
@@ -125,16 +148,24 @@ class Op:
     def results(self, *types: TensorType) -> Types:
         """Result types, after the number of inputs was checked."""
         n, given = len(self.operands), len(types)
-        self.expect(given == n or (self.variadic and given > n), f"has {given} inputs, not {n}")
+        enough = n - self.optional <= given <= n or (self.variadic and given > n)
+        self.expect(enough, f"has {given} inputs, not {n}")
         return self.infer(*types)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """The meaning, in numpy. Integers are bit-exact with C; floats keep the precision of `args`."""
         raise NotImplementedError
 
-    def vjp(self, emit: Emit, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
-        """Emit nodes for the gradient of each input, given that of each output; None where there is none."""
-        raise Unsupported(self.label(), "has no gradient")
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Emit nodes for the gradient of each input, given that of each output; None where there is none.
+
+        All gradients are f32, of the real numbers that the integers stand for (DESIGN 5).
+        """
+        raise Unsupported(self.label(), "has no gradient", "freeze what comes before it")
+
+    def slices(self, ins: Types, outs: Types) -> tuple[Slices, ...]:
+        """Ways in which a part of the channels can be computed by itself. Asked only of "channels" kernels."""
+        raise NotImplementedError
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Values of the kernel's C struct, and arrays passed beside it: the only place where scales become integers."""
@@ -193,6 +224,7 @@ class Example:
         draw: dict[DType, Callable[[tuple[int, ...]], Array]] = {
             DType.F32: lambda shape: rng.standard_normal(shape).astype(np.float32),
             DType.S8: lambda shape: rng.integers(-128, 128, shape, np.int8),
+            DType.U1: lambda shape: rng.integers(0, 2, shape, np.uint8),
             DType.U8: lambda shape: rng.integers(0, 256, shape, np.uint8),
             DType.S16: lambda shape: rng.integers(-(2**15), 2**15, shape, np.int16),
             DType.S32: lambda shape: rng.integers(-below, below, shape, np.int32),

@@ -19,6 +19,7 @@ class DType(Enum):
     """An element type: its name here, in C and in numpy."""
 
     F32 = ("f32", "float", "f4")
+    U1 = ("u1", "uint8_t", "u1")  # packed in memory, element i at bit i % 8 of byte i / 8; one element a byte in numpy
     S8 = ("s8", "int8_t", "i1")
     U8 = ("u8", "uint8_t", "u1")
     S16 = ("s16", "int16_t", "i2")
@@ -31,7 +32,7 @@ class DType(Enum):
     @property
     def bits(self) -> int:
         """Bits of one element; a tensor's bytes are rounded up from these."""
-        return 8 * self.numpy.itemsize
+        return 1 if self is DType.U1 else 8 * self.numpy.itemsize
 
     def __str__(self) -> str:
         return self.label
@@ -103,6 +104,17 @@ class TensorType:
         """True if `array` may hold this value; floats may be wider than stored, as finite differences need."""
         kind = np.floating if self.dtype is DType.F32 else self.dtype.numpy.type
         return array.shape == self.shape and np.issubdtype(array.dtype, kind)
+
+    def encode(self, array: Array) -> bytes:
+        """The tensor as it lies in memory."""
+        return (np.packbits(array, bitorder="little") if self.dtype is DType.U1 else array).tobytes()
+
+    def decode(self, data: bytes) -> Array:
+        """The tensor whose bytes in memory are `data`."""
+        found = np.frombuffer(data, self.dtype.numpy)
+        if self.dtype is DType.U1:
+            found = np.unpackbits(found, count=self.size, bitorder="little")
+        return found.reshape(self.shape)
 
     def __str__(self) -> str:
         return f"{self.dtype.label}[{','.join(map(str, self.shape))}]{self.quant or ''}"

@@ -18,15 +18,16 @@ def test_kernels_equal_the_reference(board: Board, tmp_path: Path) -> None:
     elf = build(tmp_path, board)
     data = b""
     for i, case in enumerate(found):
-        given = [a for j, a in enumerate(case.example.args) if j not in case.example.consts]
-        data += struct.pack("<I", i) + b"".join(a.tobytes() for a in given)
+        e = case.example
+        given = [t.encode(a) for j, (t, a) in enumerate(zip(e.ins, e.args, strict=True)) if j not in e.consts]
+        data += struct.pack("<I", i) + b"".join(given)
     said, at, wrong = run_elf(elf, board, data).data, 0, []
     for case, graph in zip(found, compiled.module.graphs, strict=True):
         assert said[at : at + 4] == bytes(4), case
         at += 4
         outs = tuple(v.type for v in graph.outs)
         for expected, t in zip(case.example.op.reference(case.example.args, case.example.ins, outs), outs, strict=True):
-            got = np.frombuffer(said, t.dtype.numpy, t.size, at).reshape(t.shape)
+            got = t.decode(said[at : at + t.bytes])
             at += t.bytes
             if not np.allclose(got, expected, case.example.rtol, case.example.rtol):
                 wrong.append(f"{case.kernel}: {case.example.op}: {(got != expected).sum()} of {t.size} differ")
