@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+Bytes: TypeAlias = bytes
 Array: TypeAlias = npt.NDArray[Any]  # element types are checked by TensorType.accepts, not by mypy
 
 
@@ -105,11 +106,11 @@ class TensorType:
         kind = np.floating if self.dtype is DType.F32 else self.dtype.numpy.type
         return array.shape == self.shape and np.issubdtype(array.dtype, kind)
 
-    def encode(self, array: Array) -> bytes:
+    def encode(self, array: Array) -> Bytes:
         """The tensor as it lies in memory."""
         return (np.packbits(array, bitorder="little") if self.dtype is DType.U1 else array).tobytes()
 
-    def decode(self, data: bytes) -> Array:
+    def decode(self, data: Bytes) -> Array:
         """The tensor whose bytes in memory are `data`."""
         found = np.frombuffer(data, self.dtype.numpy)
         if self.dtype is DType.U1:
