@@ -90,7 +90,7 @@ def parse_plan(where: str, text: str) -> TrainPlan:
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in cast(list[object], parts)):
         raise TteError(where, "layers must be [[layer]] tables")
     read = tuple(_part(where, part) for part in cast(list[Table], parts))
-    biases, weights = (_layers(where, key, table.get(key, 0)) for key in ("biases", "weights"))
+    biases, weights = _layers(where, "biases", table), _layers(where, "weights", table)
     return TrainPlan(biases, weights, read, "norm" if select == "norm" else "first", head)
 
 
@@ -122,8 +122,9 @@ def _part(where: str, table: Table) -> Part:
     return Part(layer, float(ratio), listed if "channels" in table else ())
 
 
-def _layers(where: str, key: str, value: object) -> Layers:
+def _layers(where: str, key: str, table: Table) -> Layers:
     """`biases` or `weights`."""
+    value = table.get(key, 0)
     if value == "all":
         return "all"
     if isinstance(value, list):
