@@ -25,9 +25,9 @@ def check_plan(program: Program, plan: MemoryPlan) -> None:
 
 
 def height(value: Value) -> int:
-    """Rows of a value; one unless it is a map whose rows are whole bytes."""
-    shape, size = value.type.shape, value.type.bytes
-    return shape[1] if len(shape) == 4 and shape[0] == 1 and size and size % shape[1] == 0 else 1
+    """Rows of a value; one unless it is a map."""
+    shape = value.type.shape
+    return shape[1] if len(shape) == 4 and shape[0] == 1 and value.type.size else 1
 
 
 class _Replay:

@@ -175,7 +175,7 @@ class Conv(Op):
 
     def _joined(self, types: Types) -> TensorType:
         """The type of w and rest together."""
-        x, w, b, rest = types
+        x, w, _, rest = types
         axis, n = split_axis(types), len(w.shape)
         others = [i for i in range(n) if i != axis]
         fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
