@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tte.errors import TteError
+from tte.filters import depthwise
 from tte.ir import Graph, Node
-from tte.ops.conv import Conv, depthwise
+from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.plan import Layers, Name, Part, TrainPlan
 
