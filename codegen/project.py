@@ -107,8 +107,10 @@ def _declared(step: Step) -> list[str]:
 
 
 def _rest(step: Step) -> list[str]:
-    """What a step over rows passes to its kernel after the rows of input 0."""
-    return [name for _, name in step.pointers[1:]]
+    """What a step passes to its kernel after input 0."""
+    given = [name for _, name in step.pointers[1:]]
+    known = {**dict(zip(given, given, strict=True)), "r": "r" if step.loop else "0"}
+    return [known.get(name, "NULL") for name in step.call.kernel.takes] or given
 
 
 @dataclass(frozen=True, slots=True)

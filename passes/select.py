@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tte.channels import parameters
 from tte.errors import Unsupported
 from tte.ir import Graph, Module, Node, State
 from tte.op import Consts, Kernel, Params
@@ -56,13 +57,14 @@ class _Lowering:
 
     def call(self, node: Node) -> Call:
         """The node with the kernel that `prefer` takes among those that fit."""
-        params = node.op.params(*node.types)
-        candidates = tuple(self.candidate(node, k, params) for k in node.op.kernels)
+        found = _params(node)
+        candidates = tuple(self.candidate(node, k, found[k.form == "channels"]) for k in node.op.kernels)
         fitting = tuple(c for c in candidates if not c.refused)
         if not fitting:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
         kernel = self.prefer(node, fitting).kernel
+        params = found[kernel.form == "channels"]
         consts = self.consts(node, kernel, params)
         scratch = kernel.scratch(*node.types, params)
         runtime = tuple(i for i, v in enumerate(node.ins) if v not in self.constants)
@@ -86,8 +88,10 @@ class _Lowering:
             return Candidate(kernel, cost, f"needs {kernel.isa}")
         if not kernel.fits(ins, outs, params):
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
-        if kernel.pack and any(v not in self.constants for v in node.ins[1:]):
-            return Candidate(kernel, cost, "packs its weights, which must be constants")
+        named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
+        changing = [n for n in kernel.needs_constants(tuple(named)) if named[n] not in self.constants]
+        if changing:
+            return Candidate(kernel, cost, f"packs {', '.join(changing)}, which must be constant")
         if kernel.pack:
             try:
                 self.consts(node, kernel, params)
@@ -102,3 +106,9 @@ class _Lowering:
         found |= {name: self.constants[v].init for name, v in named.items() if v in self.constants}
         packed = kernel.pack(found, *node.types) if kernel.pack else found
         return {name: v for name, v in packed.items() if v.ndim}
+
+
+def _params(node: Node) -> dict[bool, Params]:
+    """What structs and arrays are made of, of kernels of form "channels" and of all others."""
+    slicing = {k.form == "channels" for k in node.op.kernels}
+    return {c: parameters(node.op, *node.types) if c else node.op.params(*node.types) for c in slicing}
