@@ -22,15 +22,15 @@ class MaskGrad(Op):
     operands = ("g", "mask", "scale")
     optional = 1
     kernels = (
-        Kernel("tte_mask_grad", "mask_grad.h", (F32, U1, F32), (F32,), form="channels", inplace=((0, 0),), per_out=8.0),
         Kernel(
-            "tte_mask_only_grad",
+            "tte_mask_grad",
             "mask_grad.h",
-            (F32, U1),
+            (F32, U1, F32),
             (F32,),
-            params="tte_mask_grad",
             form="channels",
             inplace=((0, 0),),
+            optional=1,
+            takes=("mask", "scale", "y", "c"),
             per_out=8.0,
         ),
     )
