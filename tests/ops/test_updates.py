@@ -266,7 +266,7 @@ def test_kept_states_are_those_that_are_needed() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    t, w = scaled((4, 6), S8)
+    t, _ = scaled((4, 6), S8)
     with pytest.raises(BadModel, match="mean"):
         Learning(accumulate=0)
     with pytest.raises(BadModel, match="rate"):
