@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import fixed, lut
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 S8, U8 = DType.S8, DType.U8
 BYTES = (S8, U8)
@@ -41,6 +42,10 @@ class Requantize(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact."""
         return (self.table(ins[0])[args[0].view(np.uint8)],)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the real numbers, as it is where nothing was clamped."""
+        return (unclamped(graph, grads[0], outs) if grads[0] else None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements, and the table."""
