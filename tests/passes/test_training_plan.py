@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_graphs import draw, inputs
 from siblings import SIBLINGS, sibling
 
 from tte.driver import SIMPLIFY, run_passes
@@ -30,7 +31,7 @@ from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head
-from tte.passes.training.layers import resolve
+from tte.passes.training.layers import layers, resolve
 from tte.passes.training.train_states import TrainStates
 from tte.plan import GENERIC, Part, TrainPlan, load_plan, parse_plan, plans
 from tte.target import load_board
@@ -272,6 +273,28 @@ def test_any_plan_leaves_the_network_what_it_is(
     assert len(trained) == sum(counts)
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_random_graphs_stay_what_they_are(seed: int) -> None:
+    """Over all ops, with results that the world sees anywhere."""
+    module = draw(seed, [Conv, Conv])
+    graph = module.graphs[0]
+    shares, parts = np.random.default_rng(seed), []
+    for i, node in enumerate(layers(graph)):
+        grouped = node.ins[1].type.shape[-1] not in (1, node.ins[0].type.shape[-1])
+        parts.append(Part(i, 1.0 if grouped else float(shares.choice([0.2, 0.5, 0.7]))))
+    moved = run_passes(module, HOST, (Front(plan(*parts, head=False)),))
+    given = {v.name: a for v, a in zip(graph.ins, inputs(module, seed), strict=True)}
+    with np.errstate(all="ignore"):
+        before, after = (
+            interpret(m.graphs[0], given, {s.value.name: s.init for s in m.states})[0] for m in (module, moved)
+        )
+    for name, array in before.items():
+        if array.dtype.kind == "f":  # sums in another order
+            np.testing.assert_allclose(after[name], array, rtol=1e-3, atol=1e-3)
+        else:
+            np.testing.assert_array_equal(after[name], array)
+
+
 def test_named_channels_come_first_on_both_sides_of_a_depthwise_layer() -> None:
     module = residual()
     chosen = plan(Part("depthwise", 1.0, (7, 3)), Part("project", 1.0, (3, 9, 7)))
@@ -330,6 +353,17 @@ def test_trained_biases_know_what_they_stand_for() -> None:
     node = next(n for n in found.graph("infer").nodes if n.source == "last")
     x, w, b = (v.type.scaling for v in node.ins)
     np.testing.assert_array_equal(b.scale, np.float32(x.scale) * np.asarray(w.scale, np.float32))
+
+
+def test_a_split_depthwise_layer_with_one_scale_has_it_for_each_filter() -> None:
+    module = residual()
+    old = next(s for s in module.states if s.value.name == "depthwise_w")
+    one = replace(old, value=replace(old.value, type=replace(old.value.type, quant=Quant((0.01,)))))
+    graph = module.graphs[0]
+    nodes = (replace(n, ins=tuple(one.value if v == old.value else v for v in n.ins)) for n in graph.nodes)
+    states = tuple(one if s is old else s for s in module.states)
+    module = replace(module, states=states, graphs=(replace(graph, nodes=tuple(nodes)),))
+    np.testing.assert_equal(outputs(passed(module, plan(Part(2, 0.5)))), outputs(module))
 
 
 def test_split_weights_have_their_own_scales() -> None:
