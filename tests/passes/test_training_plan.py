@@ -32,6 +32,7 @@ from tte.passes.simplify.dce import dce
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head
 from tte.passes.training.layers import layers, resolve
+from tte.passes.training.real_layers import RealLayers
 from tte.passes.training.train_states import TrainStates
 from tte.plan import GENERIC, Part, TrainPlan, load_plan, parse_plan, plans
 from tte.target import load_board
@@ -375,6 +376,16 @@ def test_split_weights_have_their_own_scales() -> None:
     assert (w.shape, rest.shape, w.scaling.scale + rest.scaling.scale) == ((3, 3, 3, 1), (9, 3, 3, 1), whole)
     _, w, _, rest = (v.type for v in nodes["project"].ins)
     assert (w.shape, rest.shape, w.scaling, rest.scaling) == ((8, 1, 1, 3), (8, 1, 1, 9), w.scaling, w.scaling)
+
+
+def test_a_head_from_integers_to_reals_is_trained_in_reals() -> None:
+    module = residual()
+    assert RealLayers(plan(head=False))(module, HOST) == module
+    found = run_passes(module, HOST, (RealLayers(plan()),))
+    (y,), (real,) = outputs(module), outputs(found)
+    np.testing.assert_allclose(real, y, rtol=1e-5, atol=1e-5 * abs(y).max())
+    assert {v.type.dtype for v in found.graphs[0].nodes[-1].ins} == {DType.F32}
+    assert found.graphs[0].outs == module.graphs[0].outs
 
 
 @pytest.mark.parametrize("kind", ["float", "int8"])
