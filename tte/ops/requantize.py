@@ -18,8 +18,8 @@ BYTES = (S8, U8)
 class Requantize(Op):
     """y stands for the same reals as x, in the scale `out` and the type `dtype`; both are s8 or u8.
 
-    By `rounding`: TFLITE (and SINGLE) by a Q31 multiplier, rounded twice; ONNX in f32, ties to even. `masked` adds a result
-    u1, where x and y are s8: 1 where the value before the clamp lay within it.
+    By `rounding`: TFLITE (and SINGLE) by a Q31 multiplier, rounded twice; ONNX in f32, ties to even.
+    `masked` adds a result u1, where x and y are s8: 1 where the value before the clamp lay within it.
     """
 
     out: Quant
