@@ -15,13 +15,13 @@ from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.passes.training.linear_as_conv import linear_as_conv
 from tte.target import load_board
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.types import Array, DType, Quant, Rounding, TensorType
 
 HOST = load_board("host")
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 
 
-def module(op: Linear, *types: TensorType, seed: int) -> tuple[Module, dict[str, object]]:
+def module(op: Linear, *types: TensorType, seed: int) -> tuple[Module, dict[str, Array]]:
     """Two layers that share their weights, and a third that computes them."""
     e = Example.random(op, *types, below=3000, seed=seed)
     b = Builder("infer")
@@ -48,7 +48,7 @@ def test_floats_are_the_same() -> None:
     same(*module(Linear(high=1.0), TensorType((1, 33), F32), TensorType((5, 33), F32), TensorType((5,), F32), seed=1))
 
 
-def same(before: Module, given: dict[str, np.ndarray]) -> None:
+def same(before: Module, given: dict[str, Array]) -> None:
     after = run_passes(before, HOST, [linear_as_conv])
     layers = [n for n in after.graph("infer").nodes if isinstance(n.op, Conv)]
     assert len(layers) == 2 and layers[0].source == "fc1" and layers[1].outs[0].source == "second"
