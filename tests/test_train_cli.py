@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tte.codegen.svg import svg
+from tte.course import Course, Epoch, Schedule
 from tte.curves import curves
 from tte.dataset import Dataset, Inputs, Samples
 from tte.errors import TteError
@@ -21,7 +22,7 @@ from tte.op import Arrays
 from tte.ops.linear import Linear
 from tte.picture import WIDTH, Line, Text
 from tte.png import write_png
-from tte.train_run import Course, Epoch, Lessons, Schedule, lessons, train
+from tte.train_run import Lessons, lessons, train
 from tte.types import DType, TensorType
 
 F32 = DType.F32

@@ -1,4 +1,4 @@
-"""A training as a picture: the loss of its steps and of its epochs, and the accuracy after each. Floor 8."""
+"""A training as a picture: the loss of its steps and of its epochs, and the accuracy after each. Floor 2."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from tte.course import Course
 from tte.picture import SMALL, WIDTH, Line, Picture, Shape, Text, rounded
-from tte.train_run import Course
 
 LEFT, MIDDLE, RIGHT, TOP, BOTTOM, HEIGHT = 56.0, 84.0, 24.0, 34.0, 46.0, 320.0
 DRAWN = 200  # points of the curve of all steps

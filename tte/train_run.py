@@ -1,4 +1,4 @@
-"""The loop of training: epochs of examples in drawn order, a rate that rises and falls, tests between. Floor 7."""
+"""The loop of training: epochs of examples in drawn order, a rate that rises and falls, tests between. Floor 8."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from tte.course import Course, Epoch, Schedule
 from tte.dataset import Dataset, Inputs, Samples
 from tte.ends import after, before, own_inputs, own_outputs
 from tte.errors import TteError
@@ -17,9 +18,8 @@ from tte.ir import Module
 from tte.op import Arrays
 from tte.types import Array, DType
 
-WARM_UP = 0.05  # of all steps, the rate rises (RECIPES)
 CHUNK = 256  # examples that a learner is given at a time
-Tell: TypeAlias = Callable[[int, "Epoch | None"], None]
+Tell: TypeAlias = Callable[[int, Epoch | None], None]
 
 
 class Learner(Protocol):
@@ -32,45 +32,6 @@ class Learner(Protocol):
     def train(self, examples: Sequence[Arrays], rates: Sequence[float]) -> Sequence[Arrays]:
         """The outputs of `train_step`, which are the loss and the scores, for its inputs; a rate for each."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """A learning rate that rises in a straight line for `warm_up` of all steps, and falls to zero by half a cosine."""
-
-    rate: float
-    steps: int
-    warm_up: float = WARM_UP
-
-    def at(self, step: int) -> float:
-        """The rate of a step, from 0 on."""
-        warm = max(1, round(self.steps * self.warm_up))
-        if step < warm:
-            return self.rate * (step + 1) / warm
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What came of one pass over the examples; number 0 is before any. Accuracies lie between 0 and 1.
-
-    `loss` is the mean over the epoch, and `train` the share of examples that were right before their step. `tested` is
-    the share of each class of the tests that is right, None for a class without tests.
-    """
-
-    number: int
-    loss: float | None
-    train: float | None
-    test: float | None
-    tested: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A training from before its first step on, and the loss of every step."""
-
-    epochs: tuple[Epoch, ...]
-    losses: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

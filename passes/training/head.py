@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from tte.target import Board
 from tte.types import Array, DType, Quant, TensorType, Value
 
 BEHIND = (Clamp, Dequantize, Quantize, Requantize, Reshape, Softmax)  # what may follow a classifier
+HeadKind: TypeAlias = Literal["float", "int8"]
 LOGIT = 16.0  # the largest that an int8 head gives: beyond, softmax is 0 or 1 to within 1e-7, and gradients vanish
 
 
@@ -35,7 +36,7 @@ class Head:
     """
 
     classes: int
-    kind: Literal["float", "int8"] = "float"
+    kind: HeadKind = "float"
     seed: int = 0
 
     def __call__(self, module: Module, board: Board) -> Module:

@@ -9,7 +9,7 @@ typedef struct {
     int32_t g_pitch;          /* elements from one pixel to the next */
 } tte_bias_grad_params;
 
-/** y[j] = (sum of g[i,j] over pixels i, in order) * scale[j]; all channels are whole sums, so c does not matter. */
+/** y[j] = (sum of g[i,j] over pixels i, in order) * scale[j]; a scale that is NULL is 1. Any c is alike. */
 TTE_KERNEL tte_bias_grad(const tte_bias_grad_params *p, const float *restrict g, const float *restrict scale,
                          float *restrict y, int32_t c)
 {
@@ -19,20 +19,7 @@ TTE_KERNEL tte_bias_grad(const tte_bias_grad_params *p, const float *restrict g,
         for (int32_t i = 0; i < p->pixels; i++) {
             sum += g[i * p->g_pitch + j];
         }
-        y[j] = sum * scale[j];
-    }
-}
-
-/** tte_bias_grad with scales of 1. */
-TTE_KERNEL tte_bias_sum_grad(const tte_bias_grad_params *p, const float *restrict g, float *restrict y, int32_t c)
-{
-    (void)c;
-    for (int32_t j = 0; j < p->channels; j++) {
-        float sum = 0.0f;
-        for (int32_t i = 0; i < p->pixels; i++) {
-            sum += g[i * p->g_pitch + j];
-        }
-        y[j] = sum;
+        y[j] = scale ? sum * scale[j] : sum;
     }
 }
 

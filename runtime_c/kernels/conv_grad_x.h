@@ -122,31 +122,18 @@ TTE_INLINE void tte_grad_x(const tte_conv_grad_x_params *p, const float *restric
  * y[iy,ix,ci] = sum over ky, kx, co, in this order, of g[oy,ox,co] * w[co,ky,kx,ci] where
  * iy = oy * stride - top + ky * dilation, and ix alike. Pointwise, g may be channels c.. of co, with their filters: then
  * they add to y, which the first begin. Otherwise y may be channels c.. of ci, with all weights; if depthwise so is g,
- * with their filters.
+ * with their filters. Unless `rest` is NULL, w holds channels ci < k and `rest` the others; if depthwise, filters c < k,
+ * and both are whole.
  */
 TTE_KERNEL tte_conv_grad_x_s8(const tte_conv_grad_x_params *p, const float *restrict g, const int8_t *restrict w,
-                              float *restrict y, int32_t c)
-{
-    tte_grad_x(p, g, (tte_grad_weights){w, NULL, 1}, y, c);
-}
-
-/** As tte_conv_grad_x_s8. */
-TTE_KERNEL tte_conv_grad_x_f32(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
-                               float *restrict y, int32_t c)
-{
-    tte_grad_x(p, g, (tte_grad_weights){w, NULL, 0}, y, c);
-}
-
-/** As tte_conv_grad_x_s8, of weights in two tensors: channels ci < k in w; if depthwise, filters c < k, all of them. */
-TTE_KERNEL tte_conv_grad_x_rest_s8(const tte_conv_grad_x_params *p, const float *restrict g, const int8_t *restrict w,
-                                   const int8_t *restrict rest, float *restrict y, int32_t c)
+                              const int8_t *restrict rest, float *restrict y, int32_t c)
 {
     tte_grad_x(p, g, (tte_grad_weights){w, rest, 1}, y, c);
 }
 
-/** As tte_conv_grad_x_rest_s8. */
-TTE_KERNEL tte_conv_grad_x_rest_f32(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
-                                    const float *restrict rest, float *restrict y, int32_t c)
+/** As tte_conv_grad_x_s8. */
+TTE_KERNEL tte_conv_grad_x_f32(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
+                               const float *restrict rest, float *restrict y, int32_t c)
 {
     tte_grad_x(p, g, (tte_grad_weights){w, rest, 0}, y, c);
 }

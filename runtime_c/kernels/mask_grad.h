@@ -15,9 +15,12 @@ TTE_INLINE int32_t tte_bit(const uint8_t *mask, int32_t i)
     return (mask[i >> 3] >> (i & 7)) & 1;
 }
 
-/** tte_mask_grad, where `scale` may be NULL. */
-TTE_INLINE void tte_masked_grad(const tte_mask_grad_params *p, const float *g, const uint8_t *mask,
-                                const float *scale, float *y, int32_t c)
+/**
+ * y[i,j] = g[i,j] * scale[j] where bit [i,c+j] of the mask, which is whole, is set, else 0; a scale that is NULL is 1.
+ * y may be g.
+ */
+TTE_KERNEL tte_mask_grad(const tte_mask_grad_params *p, const float *g, const uint8_t *mask, const float *scale,
+                         float *y, int32_t c)
 {
     for (int32_t i = 0; i < p->pixels; i++) {
         for (int32_t j = 0; j < p->channels; j++) {
@@ -25,19 +28,6 @@ TTE_INLINE void tte_masked_grad(const tte_mask_grad_params *p, const float *g, c
             y[i * p->y_pitch + j] = tte_bit(mask, i * p->mask_pitch + c + j) ? v : 0.0f;
         }
     }
-}
-
-/** y[i,j] = g[i,j] * scale[j] where bit [i,c+j] of the mask, which is whole, is set, else 0. y may be g. */
-TTE_KERNEL tte_mask_grad(const tte_mask_grad_params *p, const float *g, const uint8_t *mask, const float *scale,
-                         float *y, int32_t c)
-{
-    tte_masked_grad(p, g, mask, scale, y, c);
-}
-
-/** y[i,j] = g[i,j] where bit [i,c+j] of the mask, which is whole, is set, else 0. y may be g. */
-TTE_KERNEL tte_mask_only_grad(const tte_mask_grad_params *p, const float *g, const uint8_t *mask, float *y, int32_t c)
-{
-    tte_masked_grad(p, g, mask, NULL, y, c);
 }
 
 #endif

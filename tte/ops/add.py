@@ -9,8 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tte import broadcast, clamps, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.broadcast_grad import BroadcastGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
@@ -101,6 +103,15 @@ class Add(Op):
             b = fixed.scaled(b * 2**LEFT, int(p["m_b"]), int(p["shift_b"]))
             q = fixed.scaled(a + self.sign * b, int(p["m_y"]), int(p["shift_y"]))
         return clamps.clamped(q + p["zero_y"], int(p["lo"]), int(p["hi"]), outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the result, summed where an input was repeated."""
+        if grads[0] is None:
+            return None, None
+        g, (a, b) = unclamped(graph, grads[0], outs, self.low, self.high), (v.type.shape for v in ins)
+        of_a = g if a == g.type.shape else graph.emit(BroadcastGrad(a), g)[0]
+        of_b = g if (b, self.sign) == (g.type.shape, 1) else graph.emit(BroadcastGrad(b, float(self.sign)), g)[0]
+        return of_a, of_b
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Size, strides, sign, clamp; in s8 also zero points, scales and LiteRT's multipliers and right shifts."""

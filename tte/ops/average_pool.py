@@ -9,8 +9,10 @@ import numpy as np
 
 from tte import clamps, fixed
 from tte.geometry import pooled, taps, well_formed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types, Window
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.ops.average_pool_grad import AveragePoolGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 NEG, POS = -math.inf, math.inf
@@ -168,6 +170,14 @@ class AveragePool(Op):
         if self.size == x.shape[1:3] and self.pads == (0, 0, 0, 0):
             return LANES
         return COLUMNS if self.stride[1] <= 2 else ROWS
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Each window's gradient in equal parts."""
+        (g, *_), (x,) = grads, ins
+        if g is None:
+            return (None,)
+        g, shape = unclamped(graph, g, outs, self.low, self.high), (x.type.shape[1], x.type.shape[2])
+        return graph.emit(AveragePoolGrad(self.size, self.stride, self.pads, shape, self.padded), g)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, the divisor where it is fixed (else 0), and the clamp; in s8 also scales and zero points."""

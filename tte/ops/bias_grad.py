@@ -19,16 +19,14 @@ class BiasGrad(Op):
     operands = ("g", "scale")
     optional = 1
     kernels = (
-        Kernel("tte_bias_grad", "bias_grad.h", (F32, F32), (F32,), form="channels", per_mac=4.0),
         Kernel(
-            "tte_bias_sum_grad",
+            "tte_bias_grad",
             "bias_grad.h",
+            (F32, F32),
             (F32,),
-            (F32,),
-            params="tte_bias_grad",
             form="channels",
-            when=lambda ins, outs, params: len(ins) == 1,
-            needs="no scales",
+            optional=1,
+            takes=("scale", "y", "c"),
             per_mac=4.0,
         ),
     )

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from tte import clamps, dsp, fixed, mve
+from tte.errors import Unsupported
 from tte.filters import (
     compact,
     dense,
@@ -22,8 +23,13 @@ from tte.filters import (
     threes,
     widening,
 )
-from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Consts, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.ops.bias_grad import BiasGrad
+from tte.ops.conv_grad_w import ConvGradW
+from tte.ops.conv_grad_x import ConvGradX
+from tte.ops.mask_grad import MaskGrad, unclamped
+from tte.ops.slice import Slice
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
@@ -217,6 +223,34 @@ class Conv(Op):
                 else:
                     acc += np.einsum("nhwgic,goc->nhwgo", tap, weights)
         return acc.reshape(1, oh, ow, co)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Of x, w and b. In s8 the scales of w are in the gradient of the sums, whose clamp has a mask."""
+        (g, *_), (x, w, *_), types = grads, ins, tuple(v.type for v in ins)
+        if g is None:
+            return (None,) * len(ins)
+        single = depthwise(types, (), {})
+        if not single and not dense(types, (), {}):
+            raise Unsupported(self.label(), f"groups of {w} have no gradient", "freeze what comes before it")
+        k, scales = w.type.shape[0 if single else 3], []
+        if x.type.dtype is S8:
+            self.expect(self.masked, "in s8 it has a gradient only with a mask")
+            s_w = np.broadcast_to(np.array(filters(types).scaling.scale, np.float32), outs[0].type.shape[3:])
+            s_x = np.float32(x.type.scaling.scale[0])
+            rows = k if single else len(s_w)
+            of_w, of_y = TensorType((rows,), F32), TensorType(s_w.shape, F32)
+            (g,) = graph.emit(MaskGrad(), g, outs[1], graph.constant("scale", of_y, s_w))
+            scales = [graph.constant("w_scale", of_w, s_x / s_w[:rows])]
+            (g_b,) = graph.emit(BiasGrad(), g, graph.constant("b_scale", of_y, 1 / s_w))
+        else:
+            g = unclamped(graph, g, outs, self.low, self.high)
+            (g_b,) = graph.emit(BiasGrad(), g)
+        steps = self.stride, self.pads, self.dilation
+        shape, kernel = ((v.type.shape[1], v.type.shape[2]) for v in (x, w))
+        (g_x,) = graph.emit(ConvGradX(*steps, shape, single), g, w, *ins[3:])
+        kept = x if k == x.type.shape[3] else graph.emit(Slice(k), x)[0]
+        (g_w,) = graph.emit(ConvGradW(*steps, kernel, single), g, kept, *scales)
+        return (g_x, g_w, g_b, None)[: len(ins)]
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""

@@ -13,12 +13,16 @@ from tte.types import Array, DType, Quant, TensorType
 F32, S8 = DType.F32, DType.S8
 Pair = tuple[int, int]
 
-_kernel = partial(Kernel, header="conv_grad_x.h", outs=(F32,), params="tte_conv_grad_x", form="channels", per_mac=4.0)
-
-
-def whole(ins: Types, outs: Types, params: Params) -> bool:
-    """The weights are in one tensor."""
-    return len(ins) == 2
+_kernel = partial(
+    Kernel,
+    header="conv_grad_x.h",
+    outs=(F32,),
+    params="tte_conv_grad_x",
+    form="channels",
+    optional=1,
+    takes=("w", "rest", "y", "c"),
+    per_mac=4.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,8 @@ class ConvGradX(Op):
     operands = ("g", "w", "rest")
     optional = 1
     kernels = (
-        _kernel("tte_conv_grad_x_s8", ins=(F32, S8), when=whole, needs="weights in one tensor"),
-        _kernel("tte_conv_grad_x_f32", ins=(F32, F32), when=whole, needs="weights in one tensor"),
-        _kernel("tte_conv_grad_x_rest_s8", ins=(F32, S8, S8)),
-        _kernel("tte_conv_grad_x_rest_f32", ins=(F32, F32, F32)),
+        _kernel("tte_conv_grad_x_s8", ins=(F32, S8, S8)),
+        _kernel("tte_conv_grad_x_f32", ins=(F32, F32, F32)),
     )
 
     def infer(self, *types: TensorType) -> Types:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import clamps, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.mask_grad import unclamped
+from tte.ops.mean_grad import MeanGrad
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -86,6 +88,12 @@ class Mean(Op):
         else:
             q = fixed.scaled(total, int(p["m"]), int(p["shift"]))
         return clamps.clamped((q + p["zero_y"]).reshape(outs[0].shape), -128, 127, outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In equal parts."""
+        if grads[0] is None:
+            return (None,)
+        return graph.emit(MeanGrad(self.axes, ins[0].type.shape), unclamped(graph, grads[0], outs))
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes before, along and behind the axes; in s8 also scales, zero points, and the multiplier of the sum."""

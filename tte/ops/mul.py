@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import broadcast, clamps, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.broadcast_grad import BroadcastGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
@@ -69,6 +71,14 @@ class Mul(Op):
         else:
             q = fixed.scaled(a * b, int(p["m"]), int(p["shift"]))
         return clamps.clamped(q + p["zero_y"], int(p["lo"]), int(p["hi"]), outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Times the other factor, summed where this one was repeated."""
+        if grads[0] is None:
+            return None, None
+        g, (a, b) = unclamped(graph, grads[0], outs, self.low, self.high), ins
+        (of_a,), (of_b,) = (graph.emit(BroadcastGrad(v.type.shape), g, by) for v, by in ((a, b), (b, a)))
+        return of_a, of_b
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Size, strides, clamp; in s8 also zero points, scales and LiteRT's multiplier and right shift."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import clamps, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.mask_grad import unclamped
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -40,6 +41,10 @@ class Quantize(Op):
         ratio = args[0].astype(np.float32) / np.float32(self.out.scale[0])
         q = fixed.round_even(ratio) if self.rounding is Rounding.ONNX else fixed.round_away(ratio)
         return clamps.clamped(q + self.out.zero, -128, 127, outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the real numbers, as it is where nothing was clamped."""
+        return (unclamped(graph, grads[0], outs) if grads[0] else None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements, scale and zero point."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import clamps, fixed, lut
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 S8, U8 = DType.S8, DType.U8
 BYTES = (S8, U8)
@@ -54,6 +55,10 @@ class Requantize(Op):
         """Bit-exact."""
         tables = (self.table(ins[0]), self.inside(ins[0]))
         return tuple(t[args[0].view(np.uint8)].astype(y.dtype.numpy) for t, y in zip(tables, outs, strict=False))
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the real numbers, as it is where nothing was clamped."""
+        return (unclamped(graph, grads[0], outs) if grads[0] else None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements, the table, and where it did not clamp."""
