@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from tte import dsp, fixed, mve
+from tte import clamps, dsp, fixed, mve
 from tte.errors import Unsupported
 from tte.filters import (
     compact,
@@ -31,7 +31,7 @@ from tte.ops.mask_grad import MaskGrad, unclamped
 from tte.ops.slice import Slice
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
-F32, S8, S32, U1 = DType.F32, DType.S8, DType.S32, DType.U1
+F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
 
 
@@ -175,9 +175,7 @@ class Conv(Op):
             self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
             self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by output")
             self.expect(kh * kw * cg <= MAX_K, f"more than {MAX_K} products in a sum may overflow")
-        self.expect(x.dtype is S8 or not self.masked, "only results in s8 have a mask")
-        y = TensorType((1, oh, ow, co), x.dtype, self.out)
-        return (y, TensorType(y.shape, U1)) if self.masked else (y,)
+        return clamps.results(self, TensorType((1, oh, ow, co), x.dtype, self.out), self.masked)
 
     def _joined(self, types: Types) -> TensorType:
         """The type of w and rest together."""
@@ -204,8 +202,7 @@ class Conv(Op):
         acc = self._sums(x.astype(np.int64) - zero_x, w.astype(np.int64), outs[0].shape) + b
         p = self.params(ins, outs)
         free = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
-        y = free.clip(p["lo"], p["hi"])
-        return (y.astype(np.int8), (y == free).astype(np.uint8))[: len(outs)]
+        return clamps.clamped(free, int(p["lo"]), int(p["hi"]), outs)
 
     def _sums(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
         """Sums without bias, added in order of ky, kx, ci."""
