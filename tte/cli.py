@@ -1,4 +1,4 @@
-"""The command line: tte compile | run | report | boards | ops | doctor. Floor 10."""
+"""The command line: tte compile | train | run | report | boards | ops | doctor. Floor 10."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_options import BoardName, Io, Json, Memory, Numerics, Sram, numbers_list, options, size
+from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
@@ -32,6 +33,7 @@ cli = typer.Typer(
     help="Compile neural networks to plain C, and run it on boards, emulated where they are not this machine.",
 )
 cli.command("boards")(boards_)
+cli.command("train")(train_)
 cli.command()(ops)
 cli.command()(doctor)
 SHOWN = 10  # elements of an output
