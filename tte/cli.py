@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from tte.cli_about import boards_, doctor, ops
+from tte.cli_export import export
 from tte.cli_options import BoardName, Io, Json, Memory, Numerics, Sram, numbers_list, options, size
 from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, show_json
@@ -34,6 +35,7 @@ cli = typer.Typer(
 )
 cli.command("boards")(boards_)
 cli.command("train")(train_)
+cli.command()(export)
 cli.command()(ops)
 cli.command()(doctor)
 SHOWN = 10  # elements of an output
