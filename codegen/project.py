@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tte.codegen import cfmt
+from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
+from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
+from tte.states import layout
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 
@@ -48,9 +51,18 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
     view |= {"incoming": partial(_incoming, plan), "assigned": _assigned, "declared": _declared, "rest": _rest}
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
+    states = layout(program.states)
+    view |= {
+        "kept": states if states.bytes else None,
+        "lesson_of": lesson,
+        "given": _given,
+        "initial": constants.initial,
+    }
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
-    files |= dict(_runtime(["tte.h", *(f"kernels/{h}" for h in headers)]))
+    files |= dict(
+        _runtime(["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(f"kernels/{h}" for h in headers)])
+    )
     files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
@@ -63,6 +75,12 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
 def _function_name(function: Function, suffix: str) -> str:
     """`infer`'s accessors are the model's own; other functions' carry its name."""
     return suffix if function.name == "infer" else f"{function.name}_{suffix}"
+
+
+def _given(function: Function) -> Values:
+    """The inputs that a caller writes into the arena."""
+    found = lesson(function)
+    return found.given if found else function.ins
 
 
 def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
@@ -90,8 +108,10 @@ def _declared(step: Step) -> list[str]:
 
 
 def _rest(step: Step) -> list[str]:
-    """What a step over rows passes to its kernel after the rows of input 0."""
-    return [name for _, name in step.pointers[1:]]
+    """What a step passes to its kernel after input 0."""
+    given = [name for _, name in step.pointers[1:]]
+    known = {**dict(zip(given, given, strict=True)), "r": "r" if step.loop else "0"}
+    return [known.get(name, "NULL") for name in step.call.kernel.takes] or given
 
 
 @dataclass(frozen=True, slots=True)

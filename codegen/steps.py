@@ -105,10 +105,11 @@ def names(program: Program) -> dict[Call, str]:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The arrays in flash, each once, and the symbol of each (call, name)."""
+    """The arrays in flash, each once; the symbol of each (call, name), and of each initial state that is not all 0."""
 
     arrays: Mapping[str, Array]
     symbols: Mapping[tuple[Call, str], str]
+    initial: Mapping[Value, str]
 
 
 def weights(program: Program) -> Weights:
@@ -117,15 +118,19 @@ def weights(program: Program) -> Weights:
     symbols: dict[tuple[Call, str], str] = {}
     known: dict[tuple[object, bytes], str] = {}
     label = names(program)
+
+    def named(name: str, value: Array) -> str:
+        symbol = known.setdefault((value.dtype, value.tobytes()), name)
+        arrays[symbol] = value
+        return symbol
+
     for function in program.functions:
         for call in function.parts:
             for name, value in call.consts.items():
-                key = (value.dtype, value.tobytes())
-                if key not in known:
-                    known[key] = f"{program.name}_{label[call]}_{name}"
-                    arrays[known[key]] = value
-                symbols[call, name] = known[key]
-    return Weights(arrays, symbols)
+                symbols[call, name] = named(f"{program.name}_{label[call]}_{name}", value)
+    sram = (s for s in program.states if s.storage == "sram" and s.init.any())
+    initial = {s.value: named(f"{program.name}_{s.value.name}_initial", s.init) for s in sram}
+    return Weights(arrays, symbols, initial)
 
 
 def arguments(

@@ -88,8 +88,10 @@ class _Lowering:
             return Candidate(kernel, cost, f"needs {kernel.isa}")
         if not kernel.fits(ins, outs, params):
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
-        if kernel.pack and any(v not in self.constants for v in node.ins[1:]):
-            return Candidate(kernel, cost, "packs its weights, which must be constants")
+        named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
+        changing = [n for n in kernel.needs_constants(tuple(named)) if named[n] not in self.constants]
+        if changing:
+            return Candidate(kernel, cost, f"packs {', '.join(changing)}, which must be constant")
         if kernel.pack:
             try:
                 self.consts(node, kernel, params)

@@ -10,7 +10,12 @@
     X(TTE_ERR_NULL, "a pointer is null")                    \
     X(TTE_ERR_ALIGN, "the arena is not aligned")            \
     X(TTE_ERR_SIZE, "the arena is smaller than the model needs") \
-    X(TTE_MORE, "rows of the input are still to come")
+    X(TTE_MORE, "rows of the input are still to come") \
+    X(TTE_ERR_LABEL, "there is no such class")              \
+    X(TTE_ERR_MODEL, "the states are another model's")      \
+    X(TTE_ERR_CRC, "the states are damaged")                \
+    X(TTE_ERR_STORAGE, "the storage failed")                \
+    X(TTE_ERR_EMPTY, "the storage holds no checkpoint of this model")
 
 #define TTE_STATUS_NAME(name, text) name,
 #define TTE_STATUS_CASE(name, text) case name: return text;

@@ -31,7 +31,8 @@ def cases(board: Board) -> tuple[Compiled, list[Case]]:
             for k in op.kernels:
                 if not k.fits(e.ins, outs, e.op.params(e.ins, outs)) or (k.isa and k.isa not in board.cpu.isa):
                     continue
-                if k.pack and not set(range(1, len(e.ins))) <= set(e.consts):
+                operands = [e.op.operand(i) for i in range(len(e.ins))]
+                if not {operands.index(n) for n in k.needs_constants(operands)} <= set(e.consts):
                     continue
                 name = f"e{len(found)}"
                 b = Builder(name, states)
@@ -45,6 +46,6 @@ def cases(board: Board) -> tuple[Compiled, list[Case]]:
 
     def forced(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
         wanted = found[int(node.outs[0].name.split("_")[0].removeprefix("out"))].kernel
-        return next(c for c in candidates if c.kernel.symbol == wanted)
+        return next(c for c in candidates if c.kernel.symbol == wanted and not c.refused)
 
     return compile_model(Module("ops", tuple(states), tuple(graphs)), board, Options(prefer=forced, simplify=())), found

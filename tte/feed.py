@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from tte.errors import TteError, Unsupported
 from tte.ir import Module
 from tte.op import Arrays
 from tte.types import Array, DType, TensorType, Value
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 COLOURS = {1: "L", 3: "RGB"}  # Pillow's name of an image with that many channels
 PIXELS = 255
@@ -75,27 +80,8 @@ def _array(path: Path) -> Array:
     return loaded
 
 
-def _image(path: Path, value: Value, pixels: Pixels) -> Array:
-    """An image of exactly the input's size; nothing is cropped or scaled."""
-    try:
-        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - an extra, needed only here
-    except ImportError as error:
-        raise Unsupported(str(path), "images need Pillow", "pip install pillow") from error
-    h, w, c, channels_first = _layout(value)
-    try:
-        with Image.open(path) as image:
-            found = np.asarray(image.convert(COLOURS[c]))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise TteError(str(path), "is neither a .npy file nor an image that Pillow can read") from error
-    if found.shape[:2] != (h, w):
-        size = f"{found.shape[1]} x {found.shape[0]} pixels"
-        raise TteError(str(path), f"has {size}, the input {w} x {h}", "crop or resize it first")
-    real = _meaning(found.reshape(h, w, c), value.type, pixels)
-    return (real.transpose(2, 0, 1) if channels_first else real).reshape(value.type.shape)
-
-
-def _layout(value: Value) -> tuple[int, int, int, bool]:
-    """Height, width, channels, and whether these come first."""
+def image_shape(value: Value) -> tuple[int, int, int, bool] | None:
+    """Height, width, channels, and whether these come first, of an input that takes an image."""
     match value.type.shape:
         case (1, h, w, c) if c in COLOURS:
             return h, w, c, False
@@ -104,7 +90,59 @@ def _layout(value: Value) -> tuple[int, int, int, bool]:
         case (1, h, w):
             return h, w, 1, False
         case _:
-            raise TteError("--input", f"{_described(value)} does not take an image", "give a .npy file")
+            return None
+
+
+def open_image(file: Path | BinaryIO, where: str, channels: int, size: tuple[int, int] | None = None) -> Array:
+    """An image as u8[h,w,channels]; with a size (h, w), resized to that (bilinear)."""
+    image_module = _pillow(where)
+    try:
+        with image_module.open(file) as image:
+            found = image.convert(COLOURS[channels])
+    except (OSError, SyntaxError, image_module.DecompressionBombError) as error:
+        raise TteError(where, "is not an image that Pillow can read") from error
+    return _sized(found, size or (found.height, found.width), channels)
+
+
+def resized(image: Array, where: str, channels: int, size: tuple[int, int]) -> Array:
+    """An image u8[h,w,c] with other colours and another size (h, w), bilinear."""
+    shown = _pillow(where).fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    return _sized(shown.convert(COLOURS[channels]), size, channels)
+
+
+def elements(image: Array, value: Value, pixels: Pixels) -> Array:
+    """An image u8[h,w,c] of the input's size as the input."""
+    real, shape = _meaning(image, value.type, pixels), image_shape(value)
+    return (real.transpose(2, 0, 1) if shape and shape[3] else real).reshape(value.type.shape)
+
+
+def _image(path: Path, value: Value, pixels: Pixels) -> Array:
+    """An image of exactly the input's size; nothing is cropped or scaled."""
+    shape = image_shape(value)
+    if shape is None:
+        raise TteError("--input", f"{_described(value)} does not take an image", "give a .npy file")
+    h, w, c, _ = shape
+    found = open_image(path, str(path), c)
+    if found.shape[:2] != (h, w):
+        size = f"{found.shape[1]} x {found.shape[0]} pixels"
+        raise TteError(str(path), f"has {size}, the input {w} x {h}", "crop or resize it first")
+    return elements(found, value, pixels)
+
+
+def _sized(image: Image, size: tuple[int, int], channels: int) -> Array:
+    if (image.height, image.width) != size:
+        from PIL.Image import Resampling  # noqa: PLC0415
+
+        image = image.resize((size[1], size[0]), Resampling.BILINEAR)
+    return np.asarray(image).reshape(*size, channels)
+
+
+def _pillow(where: str) -> ModuleType:
+    try:
+        from PIL import Image  # noqa: PLC0415 an extra, needed only here
+    except ImportError as error:
+        raise Unsupported(where, "images need Pillow", "pip install pillow") from error
+    return Image
 
 
 def _meaning(image: Array, t: TensorType, pixels: Pixels) -> Array:

@@ -126,6 +126,11 @@ class Builder:
         self.states.append(State(Value(self._fresh(name, "constant"), type, name), value))
         return self.states[-1].value
 
+    def state(self, name: str, type: TensorType, init: Array) -> Value:
+        """Add a state in sram."""
+        self.states.append(State(Value(self._fresh(name, "state"), type, name), init, "sram"))
+        return self.states[-1].value
+
     def emit(self, op: Op, /, *ins: Value, name: str = "", source: str = "") -> Values:
         """Append a node; its results are called `name` (any text), or after the op. `source` is the model's name."""
         types = op.results(*(v.type for v in ins))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -75,7 +75,9 @@ class Kernel:
 
     Arguments in C: the parameters' struct, one pointer per input, one per array of `Op.params`, the results, scratch.
     `pack` lays constants out anew (by name of the operand, see `Op.operands`, and of the array; it is also given the
-    scalar parameters, without dimensions); what it leaves out is not passed. It asks that the inputs be constants.
+    scalar parameters, without dimensions); what it leaves out is not passed. It asks that `packs` be constants.
+    Where some arguments may be absent, `takes` names all after input 0, in their order; NULL stands for the absent
+    ones, and `r` for the first row that a call makes. With `y1` among them it can also make the mask of its clamp.
     """
 
     symbol: str
@@ -92,6 +94,9 @@ class Kernel:
     per_out: float = 20.0  # and per element of the results
     rest: tuple[float, ...] = ()  # what 1, 2.. pixels cost that are too few to be computed at once, in those that are
     pack: Callable[[Consts, Types, Types], Consts] | None = None
+    packs: tuple[str, ...] | None = None  # operands that `pack` needs, if not all but the first
+    optional: int = 0  # how many of the last of `ins` may be absent
+    takes: tuple[str, ...] = ()
     params: str = ""  # the kernel whose struct it takes, if not its own
 
     @property
@@ -101,9 +106,16 @@ class Kernel:
 
     def fits(self, ins: Types, outs: Types, params: Params) -> bool:
         """True if it computes a node of these types; one dtype at the end of `ins` stands for any further inputs."""
-        given = tuple(t.dtype for t in ins)
+        given, made = tuple(t.dtype for t in ins), tuple(t.dtype for t in outs)
         asked = self.ins + self.ins[-1:] * (len(given) - len(self.ins)) if self.ins else ()
-        return (given, tuple(t.dtype for t in outs)) == (asked, self.outs) and self.when(ins, outs, params)
+        enough = len(given) >= len(self.ins) - self.optional and given == asked[: len(given)]
+        masked = "y1" in self.takes and made == (*self.outs, DType.U1)
+        return enough and (masked or made == self.outs) and self.when(ins, outs, params)
+
+    def needs_constants(self, operands: Sequence[str]) -> tuple[str, ...]:
+        """Those of a node's operands that must be constants."""
+        needed = self.packs if self.packs is not None else operands[1:]
+        return tuple(n for n in operands if n in needed) if self.pack else ()
 
     def cost(self, macs: int, outs: Types, by_rows: bool = False) -> float:
         """Modelled instructions of a call, or of one row after the other; only their order matters, to `select`."""

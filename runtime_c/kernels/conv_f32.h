@@ -8,17 +8,28 @@ typedef struct {
     int32_t w, c;        /* width and channels of x */
     int32_t kh, kw, cg;  /* filter, and its channels: c / groups */
     int32_t ow, co;      /* width and channels of y */
+    int32_t filters, k;  /* what of the filters lies in w: so many, and so many channels of each; co and cg if all */
     int32_t stride, left, dilation; /* along the row */
     int32_t pixels;      /* of y */
     float low, high;
 } tte_conv_f32_params;
 
+/** sum plus k products, one after the other. */
+TTE_INLINE float tte_conv_f32_dot(float sum, const float *x, const float *w, int32_t k)
+{
+    for (int32_t l = 0; l < k; l++) {
+        sum += x[l] * w[l];
+    }
+    return sum;
+}
+
 /**
  * y[ow,co] = clamp(sum over ky, kx, ci of x[ky][ox * stride - left + kx * dilation, ci] * w[co,ky,kx,ci] + b[co]).
- * Products are added in that order, those outside x as zero; then the bias.
+ * Products are added in that order, those outside x as zero; then the bias. w holds the first k channels of the first
+ * `filters` filters; the remaining ones lie in `rest`, which is NULL if there are none.
  */
 TTE_KERNEL tte_conv_f32(const tte_conv_f32_params *p, const void *const *x, tte_span ky, const float *restrict w,
-                        const float *restrict b, float *restrict y)
+                        const float *restrict b, const float *restrict rest, float *restrict y)
 {
     const int32_t per_group = p->co / (p->c / p->cg);
     for (int32_t ox = 0; ox < p->ow; ox++) {
@@ -31,9 +42,15 @@ TTE_KERNEL tte_conv_f32(const tte_conv_f32_params *p, const void *const *x, tte_
                         continue;
                     }
                     const float *from = (const float *)x[i] + at * p->c + j / per_group * p->cg;
-                    const float *weights = w + ((j * p->kh + i) * p->kw + k) * p->cg;
-                    for (int32_t l = 0; l < p->cg; l++) {
-                        sum += from[l] * weights[l];
+                    const int32_t tap = i * p->kw + k;
+                    if (rest && j >= p->filters) {
+                        sum = tte_conv_f32_dot(sum, from, rest + ((j - p->filters) * p->kh * p->kw + tap) * p->cg, p->cg);
+                        continue;
+                    }
+                    sum = tte_conv_f32_dot(sum, from, w + (j * p->kh * p->kw + tap) * p->k, p->k);
+                    if (p->k < p->cg) {
+                        const int32_t others = p->cg - p->k;
+                        sum = tte_conv_f32_dot(sum, from + p->k, rest + (j * p->kh * p->kw + tap) * others, others);
                     }
                 }
             }

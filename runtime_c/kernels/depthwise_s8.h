@@ -23,18 +23,19 @@ TTE_INLINE int32_t tte_depthwise_sum(const tte_depthwise_s8_params *p, const voi
 /** As tte_conv_s8 for cg = 1 and co = c, with weights w[kh,kw,c]. */
 TTE_KERNEL tte_depthwise_s8(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
                             const int8_t *restrict w, const int32_t *restrict b, const int32_t *restrict q,
-                            int8_t *restrict y)
+                            int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     const tte_span all = {0, p->kw};
     for (int32_t ox = 0; ox < p->ow; ox++, y += p->co) {
         const tte_span kx = tte_conv_columns(p, ox);
+        const int32_t at = (r * p->ow + ox) * p->co;
         if (kx.first == 0 && kx.last == p->kw) {
             for (int32_t j = 0; j < p->co; j++) {
-                y[j] = tte_conv_finish(p, j, tte_depthwise_sum(p, x, ky, all, ox, j, w), b, q);
+                tte_conv_finish(p, j, tte_depthwise_sum(p, x, ky, all, ox, j, w), b, q, y, mask, at);
             }
         } else {
             for (int32_t j = 0; j < p->co; j++) {
-                y[j] = tte_conv_finish(p, j, tte_depthwise_sum(p, x, ky, kx, ox, j, w), b, q);
+                tte_conv_finish(p, j, tte_depthwise_sum(p, x, ky, kx, ox, j, w), b, q, y, mask, at);
             }
         }
     }

@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from tte import dsp, fixed, mve
+from tte.filters import (
+    compact,
+    dense,
+    depthwise,
+    filters,
+    gapless,
+    matmul,
+    narrowing,
+    pointwise,
+    split_axis,
+    threes,
+    widening,
+)
 from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
-F32, S8, S32 = DType.F32, DType.S8, DType.S32
+F32, S8, S32, U1 = DType.F32, DType.S8, DType.S32, DType.U1
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
-
-
-def depthwise(ins: Types, outs: Types, params: Params) -> bool:
-    """One filter per channel."""
-    x, w = ins[0].shape, ins[1].shape
-    return w[3] == 1 and w[0] == x[3]
-
-
-def pointwise(ins: Types, outs: Types, params: Params) -> bool:
-    """A product of matrices: 1x1, stride 1, no groups."""
-    return ins[0].shape[1:3] == outs[0].shape[1:3] and matmul(ins, outs, params)
-
-
-def narrowing(ins: Types, outs: Types, params: Params) -> bool:
-    """Pointwise, to no more channels: results may replace what they were made of."""
-    return pointwise(ins, outs, params) and outs[0].shape[3] <= ins[0].shape[3]
-
-
-def dense(ins: Types, outs: Types, params: Params) -> bool:
-    """All input channels feed all output channels."""
-    return ins[1].shape[3] == ins[0].shape[3]
-
-
-def widening(ins: Types, outs: Types, params: Params) -> bool:
-    """Pointwise, to more channels."""
-    return pointwise(ins, outs, params) and outs[0].shape[3] > ins[0].shape[3]
-
-
-def compact(ins: Types, outs: Types, params: Params) -> bool:
-    """Dense, and the columns under the filter are neighbours."""
-    return dense(ins, outs, params) and (params["dilation"] == 1 or ins[1].shape[2] == 1)
-
-
-def threes(ins: Types, outs: Types, params: Params) -> bool:
-    """Depthwise, 3x3, and the middle of a filter never lies outside x."""
-    square = ins[1].shape[1:3] == (3, 3) and params["dilation"] == 1 and params["stride"] in (1, 2)
-    return depthwise(ins, outs, params) and square and int(params["padded"]) <= 1
-
-
-def gapless(ins: Types, outs: Types, params: Params) -> bool:
-    """Depthwise, and the columns under the filter are neighbours."""
-    return depthwise(ins, outs, params) and (params["dilation"] == 1 or ins[1].shape[2] == 1)
-
-
-def matmul(ins: Types, outs: Types, params: Params) -> bool:
-    """Each pixel of the result from one pixel that lies in x."""
-    return ins[1].shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
 
 
 def patch(ins: Types, outs: Types, params: Params) -> int:
@@ -133,12 +99,40 @@ MVE = (
 )
 
 
+_plain = partial(Kernel, form="window", per_mac=6.0)
+PLAIN = (
+    _plain(
+        "tte_conv_s8",
+        "conv_s8.h",
+        (S8, S8, S32, S8),
+        (S8,),
+        optional=1,
+        takes=("w", "b", "rest", "q", "y", "y1", "r"),
+        per_mac=8.0,
+    ),
+    _plain(
+        "tte_depthwise_s8",
+        "depthwise_s8.h",
+        (S8, S8, S32),
+        (S8,),
+        when=depthwise,
+        needs="one filter per channel",
+        pack=taps_first,
+        packs=("w",),
+        takes=("w", "b", "q", "y", "y1", "r"),
+    ),
+    _plain("tte_conv_f32", "conv_f32.h", (F32, F32, F32, F32), (F32,), optional=1, takes=("w", "b", "rest", "y")),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Conv(Op):
     """y[1,oh,ow,co] = clamp(b[co] + sum of x[1,h,w,ci] * w[co,kh,kw,ci/g], low, high), with g groups.
 
     Row r of y reads rows r * stride - pad + k * dilation of x; outside x there is zero. In s8, w is symmetric with a
     scale per co or one for all, b is s32 at scale s_x * s_w, and sums are brought back to `out` by `rounding`.
+    With `rest`, the filters are w and rest, joined along ci (g = 1), or along co where w has fewer than co (ci/g = 1).
+    `masked` adds a result u1[1,oh,ow,co]: 1 where the s8 before the clamp lay within the clamp.
     """
 
     stride: tuple[int, int] = (1, 1)
@@ -148,30 +142,19 @@ class Conv(Op):
     high: float = math.inf
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE
+    masked: bool = False
 
-    operands = ("x", "w", "b")
-    kernels = (
-        Kernel("tte_conv_s8", "conv_s8.h", (S8, S8, S32), (S8,), form="window", per_mac=8.0),
-        Kernel(
-            "tte_depthwise_s8",
-            "depthwise_s8.h",
-            (S8, S8, S32),
-            (S8,),
-            form="window",
-            when=depthwise,
-            needs="one filter per channel",
-            pack=taps_first,
-            per_mac=6.0,
-        ),
-        *DSP,
-        *MVE,
-        Kernel("tte_conv_f32", "conv_f32.h", (F32, F32, F32), (F32,), form="window", per_mac=6.0),
-    )
+    operands = ("x", "w", "b", "rest")
+    optional = 1
+    kernels = (*PLAIN, *DSP, *MVE)
 
     def infer(self, *types: TensorType) -> Types:
-        """x[1,h,w,c], w[co,kh,kw,c/g], b[co] give y[1,oh,ow,co]."""
-        x, w, b = types
+        """x[1,h,w,c], w[co,kh,kw,c/g], b[co] and perhaps rest give y[1,oh,ow,co], and the mask."""
+        x, w, b = types[:3]
         self.expect(len(x.shape) == len(w.shape) == 4, f"x and w must have four dimensions, not {x} and {w}")
+        self.expect(len(b.shape) == 1, f"b must be a vector, not {b}")
+        if len(types) == 4:
+            w = self._joined(types)
         self.expect(x.shape[0] == 1, f"batch {x.shape[0]} is not supported", "export the model with batch 1")
         (_, h, wd, c), (co, kh, kw, cg) = x.shape, w.shape
         self.expect(0 not in (*x.shape, *w.shape), f"{x} and {w} must not be empty")
@@ -186,18 +169,37 @@ class Conv(Op):
             self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
             self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by output")
             self.expect(kh * kw * cg <= MAX_K, f"more than {MAX_K} products in a sum may overflow")
-        return (TensorType((1, oh, ow, co), x.dtype, self.out),)
+        self.expect(x.dtype is S8 or not self.masked, "only results in s8 have a mask")
+        y = TensorType((1, oh, ow, co), x.dtype, self.out)
+        return (y, TensorType(y.shape, U1)) if self.masked else (y,)
+
+    def _joined(self, types: Types) -> TensorType:
+        """The type of w and rest together."""
+        x, w, _, rest = types
+        axis, n = split_axis(types), len(w.shape)
+        others = [i for i in range(n) if i != axis]
+        fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
+        self.expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
+        scales = (w.quant is None) == (rest.quant is None) and (axis == 0 or w.quant == rest.quant)
+        self.expect(scales and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
+        whole = filters(types)
+        single = whole.shape[3] == 1 and whole.shape[0] == x.shape[3]
+        self.expect(single if axis == 0 else whole.shape[3] == x.shape[3], f"filters of {whole} cannot be split")
+        return whole
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of ky, kx, ci."""
-        x, w, b = args
+        x, w, b = args[:3]
+        if len(args) == 4:
+            w = np.concatenate([w, args[3]], split_axis(ins))
         if ins[0].dtype is F32:
             return (np.clip(self._sums(x, w, outs[0].shape) + b, self.low, self.high).astype(x.dtype),)
         zero_x = ins[0].scaling.zero
         acc = self._sums(x.astype(np.int64) - zero_x, w.astype(np.int64), outs[0].shape) + b
         p = self.params(ins, outs)
-        y = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
-        return (y.clip(p["lo"], p["hi"]).astype(np.int8),)
+        free = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
+        y = free.clip(p["lo"], p["hi"])
+        return (y.astype(np.int8), (y == free).astype(np.uint8))[: len(outs)]
 
     def _sums(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
         """Sums without bias, added in order of ky, kx, ci."""
@@ -221,9 +223,10 @@ class Conv(Op):
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""
-        x, w, _ = ins
+        x, w = ins[0], filters(ins)
         (_, _, wd, c), (co, kh, kw, cg), (_, oh, ow, _) = x.shape, w.shape, outs[0].shape
         sizes: Params = {"w": wd, "c": c, "kh": kh, "kw": kw, "cg": cg, "ow": ow, "co": co}
+        sizes |= {"filters": ins[1].shape[0], "k": ins[1].shape[3]}
         sizes |= {"stride": self.stride[1], "left": self.pads[1], "dilation": self.dilation[1], "pixels": oh * ow}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
@@ -246,11 +249,14 @@ class Conv(Op):
 
     def macs(self, ins: Types, outs: Types) -> int:
         """Products of all outputs, those with padding included."""
-        return outs[0].size * math.prod(ins[1].shape[1:])
+        return outs[0].size * math.prod(filters(ins).shape[1:])
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Every form and rounding; ragged sizes, strides, dilation, dead channels with a bias at the limit."""
+        """Every form and rounding; ragged sizes, strides, dilation, dead channels with a bias at the limit.
+
+        With a mask, and with biases and weights that are no constants, whole or split.
+        """
         y, onnx = Quant((0.4,), -7), Rounding.ONNX
 
         def s8(op: Conv, x: tuple[int, ...], w: tuple[int, ...], seed: int = 0, weaker: int = 1) -> Example:
@@ -261,6 +267,19 @@ class Conv(Op):
             np.maximum(e.args[1] // weaker, -127 if w[3] == 1 else -128, out=e.args[1])
             e.args[2][:-1] //= weaker
             return e
+
+        def live(op: Conv, x: tuple[int, ...], w: tuple[int, ...], k: int = 0, consts: tuple[int, ...] = ()) -> Example:
+            e = s8(replace(op, masked=True), x, w)
+            if k == 0:
+                return replace(e, consts=consts)
+            axis = 0 if w[3] == 1 else 3
+            parts, q = np.split(e.args[1], [k], axis), e.ins[1].scaling
+            scales = (q.scale[:k], q.scale[k:]) if axis == 0 else (q.scale, q.scale)
+            types = (TensorType(p.shape, S8, Quant(s, 0, 0)) for p, s in zip(parts, scales, strict=True))
+            first, rest = types
+            return Example(
+                e.op, (e.ins[0], first, e.ins[2], rest), (e.args[0], parts[0], e.args[2], parts[1]), (*consts, 3)
+            )
 
         def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
             return Example.random(op, *(TensorType(s, F32) for s in (x, w, w[:1])), consts=(1, 2))
@@ -284,6 +303,17 @@ class Conv(Op):
             s8(Conv(pads=same, out=y, rounding=Rounding.SINGLE), (1, 4, 5, 16), (17, 3, 3, 16)),
             s8(Conv((2, 2), out=Quant((4e-4,), 5)), (1, 5, 3, 4), (9, 1, 1, 4), 0, 50),
             s8(Conv(pads=same, out=Quant((2e-4,), 5), rounding=Rounding.SINGLE), (1, 4, 3, 9), (9, 3, 3, 1), 0, 60),
+            live(Conv(out=y, low=-1.0), (1, 3, 5, 7), (6, 1, 1, 7), 0, (1, 2)),
+            live(Conv(out=y, rounding=onnx), (1, 3, 3, 6), (9, 1, 1, 6), 0, (1,)),
+            live(Conv(out=fine, high=0.01), (1, 3, 5, 7), (7, 1, 1, 7), 3),
+            live(Conv(out=y, rounding=Rounding.SINGLE), (1, 3, 3, 12), (5, 1, 1, 12), 4, (2,)),
+            live(Conv(pads=same, out=y), (1, 5, 7, 6), (5, 3, 3, 6), 0, (1,)),
+            live(Conv((2, 2), same, out=y, rounding=onnx), (1, 6, 5, 6), (5, 3, 3, 6), 2),
+            live(Conv(pads=same, out=y), (1, 5, 5, 5), (5, 3, 3, 1), 0, (1, 2)),
+            live(Conv((2, 2), same, out=y, rounding=onnx), (1, 6, 7, 5), (5, 3, 3, 1), 0, (1,)),
+            live(Conv(pads=same, out=y), (1, 5, 6, 5), (5, 3, 3, 1), 2),
+            live(Conv((2, 2), (1, 2, 2, 1), out=y), (1, 9, 8, 5), (5, 5, 4, 1), 0, (1,)),
+            live(Conv((1, 1), (1, 2, 2, 1), out=y), (1, 6, 8, 5), (5, 4, 5, 1), 3),
             f32(Conv((1, 1), same, low=0.0), (1, 5, 5, 3), (4, 3, 3, 3)),
             f32(Conv((2, 2), (0, 0, 1, 1), high=6.0), (1, 6, 6, 4), (4, 3, 3, 1)),
         )

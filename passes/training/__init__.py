@@ -1,0 +1,1 @@
+"""Passes that make a network learn. Floor 5."""
