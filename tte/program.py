@@ -12,6 +12,11 @@ from tte.types import Value
 ALIGN = 8  # of every tensor, so that a kernel may read it by words on any board; costs at most 7 bytes a tensor
 
 
+def padded(size: int) -> int:
+    """Bytes that a tensor takes, the next one being aligned."""
+    return -(-size // ALIGN) * ALIGN
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A kernel that was looked at for a node, its modelled instructions, and why it was refused ("" if it was not)."""

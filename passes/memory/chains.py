@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from tte.channels import Cut, cut
 from tte.op import Slices
-from tte.passes.memory.flow import flow, padded
+from tte.passes.memory.flow import flow
 from tte.passes.memory.rounds import compose, fitting
-from tte.program import Call, Function, Program
+from tte.program import Call, Function, Program, padded
 from tte.target import Board
 from tte.types import DType, TensorType, Value
 

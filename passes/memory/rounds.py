@@ -9,9 +9,8 @@ from typing import ClassVar
 from tte.channels import WHOLE, parameters, parts
 from tte.ir import Node
 from tte.op import Kernel, Op, Slices
-from tte.passes.memory.flow import padded
 from tte.passes.memory.offsets import Buffer, Pair, arrange
-from tte.program import Call, Candidate, Inner, Loop
+from tte.program import Call, Candidate, Inner, Loop, padded
 from tte.target import Board
 from tte.types import DType, TensorType, Value
 
