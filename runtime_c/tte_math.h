@@ -26,6 +26,21 @@ static inline float tte_exp(float x)
     return y * tte_float_of_bits((127 + half) * (1 << 23)) * tte_float_of_bits((127 + power - half) * (1 << 23));
 }
 
+/** The natural logarithm within 2 units in the last place. x is a positive normal number. */
+static inline float tte_log(float x)
+{
+    int32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    const int32_t power = (bits - 0x3f3504f3) >> 23; /* leaves m in [sqrt(1/2), sqrt(2)) */
+    const float n = (float)power, f = tte_float_of_bits(bits - power * (1 << 23)) - 1.0f;
+    const float s = f / (2.0f + f), square = s * s;
+    float p = 0.222222224f;
+    p = p * square + 0.285714298f;
+    p = p * square + 0.400000006f;
+    p = p * square + 0.666666687f;
+    return n * 0.693359375f + (s + s + (s * square * p + n * -0.000212194440f));
+}
+
 /** 1 / (1 + e^-x). */
 static inline float tte_sigmoid(float x)
 {

@@ -1,4 +1,4 @@
-"""The command line: tte compile | run | report | boards | ops | doctor. Floor 9."""
+"""The command line: tte compile | run | report | boards | ops | doctor. Floor 10."""
 
 from __future__ import annotations
 

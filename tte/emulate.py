@@ -107,13 +107,15 @@ def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], co
         outputs.append(after(module, tuple(found)))
     if raw.exit_code or len(raw.data) != at + 4:
         raise InternalError(board.name, f"the program ended with exit code {raw.exit_code} after {len(raw.data)} bytes")
-    steps = _steps(raw, len(samples))
+    steps = steps_of_first(raw, len(samples))
     stack = struct.unpack_from("<I", raw.data, at)[0] if board.cpu.stack else None
     return Inference(tuple(outputs), sum(steps) if steps else None, steps, stack)
 
 
-def _steps(raw: Raw, samples: int) -> tuple[int, ...] | None:
+def steps_of_first(raw: Raw, samples: int) -> tuple[int, ...] | None:
     """Counts of the first of the samples by step: from its entry to the next one's, or to the end of the call.
+
+    None where nothing was counted.
 
     What a call does before its first step is that one's too; what one without steps does, the next call's first one's.
     """
@@ -131,7 +133,9 @@ def _steps(raw: Raw, samples: int) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_") -> Raw:
+def run_elf(
+    elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_", seconds: int = RUN_SECONDS
+) -> Raw:
     """Run a program on `data`. Counted are tte_mark and the functions whose name starts with `prefix`."""
     with tempfile.TemporaryDirectory(prefix="tte-") as name:
         folder = Path(name)
@@ -142,7 +146,7 @@ def run_elf(elf: Path, board: Board, data: bytes, count: bool = True, prefix: st
             (folder / "watch").write_text(rows)
             argv[1:1] = ["-plugin", f"{_plugin()},watch={folder}/watch,out={folder}/count"]
         (folder / "tte.in").write_bytes(data)
-        done = _shell(argv, board, folder, data, RUN_SECONDS)
+        done = _shell(argv, board, folder, data, seconds)
         written = folder / "tte.out"
         _check_exit(done, board)
         lines = (folder / "count").read_text().splitlines() if counting else []

@@ -15,6 +15,8 @@ MAGIC = F32(12582912.0)  # 1.5 * 2**23: adding it leaves no fraction
 EXP = tuple(map(F32, (0.00139465043, 0.00836918782, 0.0416662619, 0.166665152, 0.5)))  # our fits, least squares
 TANH = tuple(map(F32, (-0.00577290216, 0.0207005311, -0.0537586398, 0.133316681, -0.333332896)))
 
+LOG = tuple(map(F32, (2 / 9, 2 / 7, 2 / 5, 2 / 3)))  # of the series of log((1 + s) / (1 - s)); |s| < 0.172
+
 
 def exp(x: Array) -> Array:
     """e**x within 2 units in the last place; 0 below -87 and infinity above 88.7. x is not NaN."""
@@ -49,6 +51,22 @@ def tanh(x: Array) -> Array:
     near = p * square * size + size
     far = F32(1) - F32(2) / (exp(size + size) + F32(1))
     result: Array = np.copysign(np.where(size < F32(0.625), near, far), x).astype(x.dtype)
+    return result
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm within 2 units in the last place. x is a positive normal number."""
+    x = np.asarray(x)
+    m, n = np.frexp(x)
+    low = m < F32(0.70710677)
+    m, n = np.where(low, m + m, m), (n - low).astype(x.dtype)
+    f = m - F32(1)
+    s = f / (F32(2) + f)
+    square = s * s
+    p = np.full_like(s, LOG[0])
+    for c in LOG[1:]:
+        p = p * square + c
+    result: Array = n * F32(0.693359375) + (s + s + (s * square * p + n * F32(-0.000212194440)))
     return result
 
 

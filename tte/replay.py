@@ -26,9 +26,10 @@ def check_plan(program: Program, plan: MemoryPlan) -> None:
 
 
 def height(value: Value) -> int:
-    """Rows of a value; one unless it is a map."""
+    """Rows of a value; one unless it is a map of whole bytes."""
     shape = value.type.shape
-    return shape[1] if len(shape) == 4 and shape[0] == 1 and value.type.size else 1
+    rows = len(shape) == 4 and shape[0] == 1 and value.type.size and value.type.dtype.bits >= 8
+    return shape[1] if rows else 1
 
 
 class _Replay:

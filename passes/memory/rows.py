@@ -19,8 +19,8 @@ NEVER = 1 << 30  # a row that does not exist
 
 
 def rows(t: TensorType) -> int:
-    """Rows of a map, 0 where it is none."""
-    return t.shape[1] if len(t.shape) == 4 and t.shape[0] == 1 and t.size else 0
+    """Rows of a map, 0 where it is none; rows of bits may begin within a byte, so such a map has none."""
+    return t.shape[1] if len(t.shape) == 4 and t.shape[0] == 1 and t.size and t.dtype.bits >= 8 else 0
 
 
 @dataclass(frozen=True)

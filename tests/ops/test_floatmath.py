@@ -35,3 +35,11 @@ def test_ends() -> None:
         )
         np.testing.assert_array_equal(floatmath.tanh(np.float32([-1e30, -30, 0, 30, 1e30])), [-1, -1, 0, 1, 1])
         np.testing.assert_array_equal(floatmath.sigmoid(np.float32([-1e30, -100, 0, 100, 1e30])), [0, 0, 0.5, 1, 1])
+
+
+def test_log() -> None:
+    x = np.concatenate([np.exp(np.linspace(-80, 80, 400_001)), np.linspace(0.5, 2, 400_001)]).astype(np.float32)
+    want = np.log(x.astype(np.float64))
+    error = abs(floatmath.log(x).astype(np.float64) - want)
+    assert floatmath.log(x).dtype == np.float32
+    assert (error / np.spacing(abs(want).astype(np.float32))).max() <= 2

@@ -76,7 +76,8 @@ class Update(Op):
         if w.dtype is F32:
             return sizes
         factor = stepping.factor(w, self.qas, self.frozen).astype(np.float32)
-        return sizes | {"factor": factor, "number": np.array([self.number], np.int32)}
+        arrays: Params = {"factor": factor, "number": np.array([self.number], np.int32)}
+        return sizes | arrays
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

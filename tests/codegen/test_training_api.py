@@ -1,0 +1,75 @@
+"""Training through the generated program: bits equal to the interpreter's, whatever the runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import usable
+from learner import CLASSES, INPUTS, learner
+
+from tte import device
+from tte.device import Device
+from tte.driver import Compiled, compile_model
+from tte.emulate import build
+from tte.interp import interpret
+from tte.op import Arrays
+from tte.types import Array
+
+STEPS = 10
+
+
+def made(folder: Path, board_name: str = "host", sanitize: bool = True) -> tuple[Compiled, Device]:
+    board = usable(board_name)
+    compiled = compile_model(learner(), board)
+    compiled.write(folder)
+    return compiled, Device(compiled.module, build(folder, board, sanitize), board)
+
+
+def lessons() -> tuple[list[Arrays], list[float]]:
+    rng = np.random.default_rng(1)
+    images = rng.standard_normal((STEPS, 1, INPUTS)).astype(np.float32)
+    examples: list[Arrays] = [(x, np.array([i % CLASSES], np.int32)) for i, x in enumerate(images)]
+    return examples, [0.1 / (1 + i) for i in range(STEPS)]
+
+
+def by_interpreter(compiled: Compiled) -> tuple[list[Array], dict[str, Array]]:
+    graph = compiled.module.graph("train_step")
+    states = {s.value.name: s.init for s in compiled.module.states}
+    losses = []
+    for (x, label), rate in zip(*lessons(), strict=True):
+        states |= {"rate": np.array([rate], np.float32)}
+        outputs, states = interpret(graph, {"x": x, "label": label}, states)
+        losses.append(outputs[graph.outs[0].name])
+    return losses, states
+
+
+@pytest.mark.parametrize("most", [1, 3, 256])
+def test_training_in_any_runs_gives_the_interpreters_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(device, "MOST_CALLS", most)
+    compiled, trained = made(tmp_path)
+    found = trained.train(*lessons())
+    losses, states = by_interpreter(compiled)
+    np.testing.assert_array_equal([loss.ravel() for loss, _ in found], [loss.ravel() for loss in losses])
+    for name, array in trained.states.items():
+        np.testing.assert_array_equal(array, states[name], name)
+    assert not np.array_equal(trained.states["w"], compiled.module.states[0].init)
+    x = lessons()[0][0][0]
+    (y,) = trained.infer([(x,)])[0]
+    graph = compiled.module.graph("infer")
+    np.testing.assert_array_equal(y, interpret(graph, {"x": x}, states)[0][graph.outs[0].name])
+
+
+def test_the_emulated_device_learns_the_same_bits_and_counts(tmp_path: Path) -> None:
+    _, host = made(tmp_path / "host")
+    _, m7 = made(tmp_path / "m7", "cortex-m7", sanitize=False)
+    host.train(*lessons())
+    m7.train(*lessons())
+    assert m7.exported == host.exported
+    cost = m7.measure("train_step", lessons()[0][0])
+    assert cost.instructions and cost.instructions > 100
+    assert cost.stack and cost.stack <= 2048
+    assert m7.exported == host.exported
