@@ -39,7 +39,7 @@ class Block(Builder):
 
     def __init__(self, shape: Shape, seed: int = 0) -> None:
         super().__init__("step")
-        self.shape, self.rng, self.updates = shape, np.random.default_rng(seed), list[tuple[Value, Value]]()
+        self.shape, self.rng, self.steps = shape, np.random.default_rng(seed), list[tuple[Value, Value]]()
         self.rate = self.resident("rate", TensorType((1,), F32), np.array([0.01], "f4"))
         self.clock = self.resident("clock", TensorType((2,), S32), np.array([3, 5], "i4"))
 
@@ -67,17 +67,20 @@ class Block(Builder):
         t = TensorType((n,), S32, Quant(tuple(self.rng.uniform(0.001, 0.1, n)), 0, 0))
         b = self.resident(f"b_{name}", t, self.rng.integers(-999, 999, n, np.int32))
         (d,) = self.emit(BiasGrad(), g, self.scales(f"db_{name}_scale", n), name=f"db_{name}")
-        self.update(b, d)
+        self.steps.append((b, d))
 
-    def update(self, w: Value, d: Value) -> None:
-        new = self.emit(Update(len(self.updates)), w, d, self.rate, self.clock, name=f"{w.name}_new")
-        self.updates.append((w, *new))
+    def updates(self) -> list[tuple[Value, Value]]:
+        """What is trained, and its new values."""
+        made = []
+        for i, (w, d) in enumerate(self.steps):
+            made.append((w, *self.emit(Update(i), w, d, self.rate, self.clock, name=f"{w.name}_new")))
+        return made
 
     def weights(self, w: Value, g: Value, x: Value, *geometry: object, name: str, depthwise: bool = False) -> None:
         """Train some channels of a filter."""
         scale = self.scales(f"dw_{name}_scale", w.type.shape[0])
         op = ConvGradW(*geometry, w.type.shape[1:3], depthwise)  # type: ignore[arg-type]
-        self.update(w, *self.emit(op, g, x, scale, name=f"dw_{name}"))
+        self.steps.append((w, *self.emit(op, g, x, scale, name=f"dw_{name}")))
 
     def saved(self, name: str, shape: tuple[int, ...]) -> Value:
         return self.input(name, TensorType(shape, S8, Quant((0.05,), 3)))
@@ -116,4 +119,4 @@ def block(shape: Shape, seed: int = 0) -> Module:
             (y,) = b.emit(Add(), y, g, name="gx_sum")
     else:
         (y,) = b.emit(Add(), g, g, name="twice")
-    return Module("block", tuple(b.states), (b.finish(y, updates=b.updates),))
+    return Module("block", tuple(b.states), (b.finish(y, updates=b.updates()),))
