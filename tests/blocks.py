@@ -38,7 +38,7 @@ class Block(Builder):
     """Grows the backward of one block."""
 
     def __init__(self, shape: Shape, seed: int = 0) -> None:
-        super().__init__("step")
+        super().__init__("infer")
         self.shape, self.rng, self.steps = shape, np.random.default_rng(seed), list[tuple[Value, Value]]()
         self.rate = self.resident("rate", TensorType((1,), F32), np.array([0.01], "f4"))
         self.clock = self.resident("clock", TensorType((2,), S32), np.array([3, 5], "i4"))
@@ -120,3 +120,18 @@ def block(shape: Shape, seed: int = 0) -> Module:
     else:
         (y,) = b.emit(Add(), g, g, name="twice")
     return Module("block", tuple(b.states), (b.finish(y, updates=b.updates()),))
+
+
+def inputs(module: Module, seed: int = 1) -> dict[str, Array]:
+    """Arguments drawn at random."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Array] = {}
+    for v in module.graphs[0].ins:
+        match v.type.dtype:
+            case DType.F32:
+                found[v.name] = rng.standard_normal(v.type.shape).astype("f4")
+            case DType.U1:
+                found[v.name] = rng.integers(0, 2, v.type.shape, np.uint8)
+            case _:
+                found[v.name] = rng.integers(-128, 128, v.type.shape, np.int8)
+    return found
