@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
-from tte.ir import Graph, Module, Node
+from tte.ir import Module, Node
 from tte.passes.training.autodiff import active
-from tte.types import Array, DType, Rounding, TensorType, Value
+from tte.types import Array, DType, TensorType, Value
 
 Rule = Literal["stochastic", "master", "residual8", "nearest", "truncate"]
 Tensors = dict[str, torch.Tensor]
@@ -29,14 +29,16 @@ class Rounded(torch.autograd.Function):
     """The nearest integers, ties to even, kept within [low, high]; the gradient passes where they lay in it."""
 
     @staticmethod
-    def forward(ctx, x, low, high):  # noqa: ANN001, ANN205
+    def forward(ctx, x, low, high):
+        """Keep where."""
         rounded = x.round()
         y = rounded.clamp(low, high)
         ctx.save_for_backward(rounded == y)
         return y
 
     @staticmethod
-    def backward(ctx, g):  # noqa: ANN001, ANN205
+    def backward(ctx, g):
+        """Pass there."""
         return g * ctx.saved_tensors[0], None, None
 
 
@@ -44,7 +46,9 @@ class Rounded(torch.autograd.Function):
 def ends(node: Node) -> tuple[float, float]:
     """The least and the greatest q - zero of a result."""
     op, y = node.op, node.outs[0].type.scaling
-    limits = np.rint(np.float32([getattr(op, "low", -math.inf), getattr(op, "high", math.inf)]) / np.float32(y.scale[0]))
+    limits = np.rint(
+        np.float32([getattr(op, "low", -math.inf), getattr(op, "high", math.inf)]) / np.float32(y.scale[0])
+    )
     low, high = np.clip(limits, -128 - y.zero, 127 - y.zero)
     return float(low), float(high)
 
@@ -79,10 +83,10 @@ def products(node: Node, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The convolution; of pixels alone, a product of matrices."""
     op, (top, left, bottom, right) = node.op, node.op.pads
     if w.shape[1:] == (1, 1, x.shape[3]) and op.stride == (1, 1) and not any(op.pads):
-        return F.linear(x, w[:, 0, 0])
-    x = F.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
+        return functional.linear(x, w[:, 0, 0])
+    x = functional.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
     groups = x.shape[1] // w.shape[3]
-    return F.conv2d(x, w.permute(0, 3, 1, 2), None, op.stride, 0, op.dilation, groups).permute(0, 2, 3, 1)
+    return functional.conv2d(x, w.permute(0, 3, 1, 2), None, op.stride, 0, op.dilation, groups).permute(0, 2, 3, 1)
 
 
 def add(node: Node, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -105,6 +109,7 @@ def average_pool(node: Node, x: torch.Tensor) -> torch.Tensor:
 
 
 def dequantize(node: Node, x: torch.Tensor) -> torch.Tensor:
+    """The reals."""
     return x * scale(node.ins[0])
 
 
@@ -119,7 +124,7 @@ RULES: dict[str, Callable[..., torch.Tensor]] = {
     "average_pool": average_pool,
     "dequantize": dequantize,
     "reshape": reshape,
-    "linear": lambda node, x, w, b: F.linear(x, w, b),
+    "linear": lambda node, x, w, b: functional.linear(x, w, b),
 }
 
 
@@ -128,21 +133,17 @@ class Network:
     """The module's `infer`, cut where the first trained state comes in: `given` are the values that are read there."""
 
     module: Module
-    graph: Graph = field(init=False)
-    states: Tensors = field(init=False)
-    given: tuple[Value, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.graph = self.module.graph("infer")
         self.states = {s.value.name: torch.tensor(s.init.astype(np.float32)) for s in self.module.states}
-        self.trained = [s.value for s in self.module.states if s.storage == "sram"]
+        read = {v for n in self.graph.nodes for v in n.ins}
+        self.trained = [s.value for s in self.module.states if s.storage == "sram" and s.value in read]
         reached = active(self.graph.nodes, self.trained)
+        self.early = tuple(n for n in self.graph.nodes if not reached.intersection(n.outs))
         self.late = tuple(n for n in self.graph.nodes if reached.intersection(n.outs))
-        made, held = {v for n in self.late for v in n.outs}, {s.value for s in self.module.states}
-        self.given = tuple(dict.fromkeys(v for n in self.late for v in n.ins if v not in made and v not in held))
-        self.late = tuple(n for n in self.late if n.outs[0].type.shape)
-        early = {v: n for n in self.graph.nodes for v in n.outs if n not in self.late}
-        self.early = tuple(n for n in self.graph.nodes if set(n.outs) & early.keys())
+        known = {s.value for s in self.module.states} | {v for n in self.late for v in n.outs}
+        self.given = tuple(dict.fromkeys(v for n in self.late for v in n.ins if v not in known))
 
     def before(self, images: Array, batch: int = 32) -> Tensors:
         """The values of `given`, as integers q - zero in s16, for images s8[n,h,w,c] of the input's type."""
@@ -162,10 +163,8 @@ class Network:
         return self._run(self.late, env)[self.graph.outs[0].name]
 
     def _run(self, nodes: tuple[Node, ...], env: Tensors) -> Tensors:
-        with torch.set_grad_enabled(any(t.requires_grad for t in env.values())):
-            for node in nodes:
-                assert getattr(node.op, "rounding", Rounding.ONNX) is Rounding.ONNX or node.op.label() == "linear"
-                env[node.outs[0].name] = RULES[node.op.label()](node, *(env[v.name] for v in node.ins))
+        for node in nodes:
+            env[node.outs[0].name] = RULES[node.op.label()](node, *(env[v.name] for v in node.ins))
         return env
 
 
@@ -197,6 +196,7 @@ class Recipe:
             yield from (shuffled[i : i + self.batch] for i in range(0, samples - self.batch + 1, self.batch))
 
     def steps(self, samples: int) -> int:
+        """How many updates."""
         return self.epochs * (samples // self.batch)
 
 
@@ -230,21 +230,22 @@ class State:
         self.now.copy_(self._moved(step, bits))
 
     def _moved(self, step: torch.Tensor, bits: torch.Generator) -> torch.Tensor:
-        limit = 127.0 if self.type.dtype is DType.S8 else 2.0**31 - 1
-        match self.recipe.rule:
-            case "stochastic":
-                draw = torch.rand(step.shape, generator=bits)
-                return (self.now + torch.floor(draw - step)).clamp(-limit, limit)
-            case "nearest":
-                return (self.now - step).round().clamp(-limit, limit)
-            case "truncate":
-                moved = (self.now - step).trunc()
-                return moved if limit > 127 else torch.remainder(moved + 128, 256) - 128
-            case "residual8":
-                self.exact = (((self.exact - step) * 256).round() / 256).clamp(-limit, limit)
-            case "master":
-                self.exact = (self.exact - step).clamp(-limit, limit)
-        return self.exact.round()
+        """The device's integers after a step in their units; biases are rounded stochastically by every good rule."""
+        weights = self.type.dtype is DType.S8
+        low, high = (-128, 127) if weights else (-(2**31), 2**31)
+        rule = self.recipe.rule
+        if rule == "nearest":
+            return (self.now - step).round().clamp(low, high)
+        if rule == "truncate":
+            moved = (self.now - step).trunc()
+            return torch.remainder(moved + 128, 256) - 128 if weights else moved
+        if rule == "stochastic" or not weights:
+            draw = torch.rand(step.shape, generator=bits)
+            return (self.now + torch.floor(draw - step)).clamp(low, high)
+        self.exact = (self.exact - step).clamp(low, high)
+        if rule == "residual8":
+            self.exact = (self.exact * 256).round() / 256
+        return self.exact.round().clamp(low, high)
 
 
 def live_channels(module: Module) -> dict[str, Array]:
@@ -278,7 +279,7 @@ def train(
     steps = recipe.steps(len(labels))
     for rate, chosen in zip(recipe.rates(steps), recipe.order(len(labels)), strict=True):
         some = torch.tensor(chosen)
-        loss = F.cross_entropy(network.scores({k: v[some] for k, v in given.items()}, env), classes[some])
+        loss = functional.cross_entropy(network.scores({k: v[some] for k, v in given.items()}, env), classes[some])
         loss.backward()
         losses.append(loss.item())
         for state in states.values():

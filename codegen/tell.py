@@ -23,6 +23,7 @@ def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int)
         functions,
         any_order=all(f.bound for f in program.functions),
         io=tuple(sorted({kind for f in program.functions for kind in _io(f)})),
+        sram=board.sram,
     )
 
 

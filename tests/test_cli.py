@@ -107,6 +107,15 @@ def test_report_draws_and_compares(tte: Call) -> None:
     refused(tte("report", "p", "--counted"), "--frontier")
 
 
+def test_less_sram(tte: Call) -> None:
+    usable("cortex-m4")
+    code, out, _ = tte("compile", DIGITS, "--board", "cortex-m4", "-o", "p", "--sram", "7K")
+    assert (code, "has 7,168" in out) == (0, True)
+    assert "LENGTH = 0x1c00\n" in Path("p/board/memory.ld").read_text()
+    assert "has 7,168" in tte("report", "p")[1]
+    refused(tte("compile", DIGITS, "--board", "cortex-m4", "-o", "q", "--sram", "5K"), "1024 beside the stack")
+
+
 def test_run_of_a_model_leaves_nothing(tte: Call) -> None:
     usable("host")
     code, out, err = tte("run", DIGITS)
@@ -180,6 +189,9 @@ def test_models_that_are_none(tte: Call) -> None:
         (["compile", DIGITS, "--board", "host", "-o", "p", "--memory", "tiny"], "known: fast"),
         (["compile", DIGITS, "--board", "host", "-o", "p", "--numerics", "wrong"], "known: exact"),
         (["compile", DIGITS, "--board", "host", "-o", "/proc/nowhere/p"], "/proc"),
+        (["compile", DIGITS, "--board", "cortex-m4", "-o", "p", "--sram", "many"], "such as 128K"),
+        (["compile", DIGITS, "--board", "cortex-m4", "-o", "p", "--sram", "1K"], "1024 bytes"),
+        (["compile", DIGITS, "--board", "host", "-o", "p", "--sram", "4K"], "no limit"),
         (["run", DIGITS, "--mean", "a"], "--mean"),
         (["report", "nowhere"], "nowhere"),
         (["run", "nowhere"], "no such file"),

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from tte.cli_about import boards_, doctor, ops
-from tte.cli_options import BoardName, Io, Json, Memory, Numerics, numbers_list, options
+from tte.cli_options import BoardName, Io, Json, Memory, Numerics, Sram, numbers_list, options, size
 from tte.console import ERR, OUT, guarded, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
@@ -46,12 +46,13 @@ def compile_(
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
+    sram: Sram = None,
     trace: Annotated[Path | None, typer.Option(help="Write the graph after every pass to this folder.")] = None,
     build: Annotated[bool, typer.Option(help="Also build and run it, to know its sizes and instructions.")] = True,
     as_json: Json = False,
 ) -> None:
     """Write the C project of MODEL, which `make` builds without Python."""
-    target = load_board(board)
+    target = load_board(board).limited(size("--sram", sram))
     with new_project(model, target, options(io, memory, numerics, trace), out) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

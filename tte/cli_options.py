@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -23,6 +24,8 @@ Io = Annotated[
 Memory = Annotated[str | None, typer.Option(help="fast, balanced (the default) or smallest.")]
 Numerics = Annotated[str | None, typer.Option(help="exact (the default: the source runtime's bits) or fast.")]
 
+Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
+
 
 def options(io: str | None, memory: str | None, numerics: str | None, trace: Path | None) -> driver.Options:
     """The driver's options, from the words of the command line."""
@@ -35,6 +38,16 @@ def options(io: str | None, memory: str | None, numerics: str | None, trace: Pat
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )
+
+
+def size(option: str, text: str | None) -> int | None:
+    """`131072` or `128K` as bytes, None for none."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,9})([kK]?)", text)
+    if not found:
+        raise TteError(option, f"{text!r} is no number of bytes", "such as 128K or 131072")
+    return int(found[1]) * (1024 if found[2] else 1)
 
 
 def one_of(option: str, word: str, known: tuple[str, ...]) -> str:

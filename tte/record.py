@@ -84,6 +84,7 @@ class Record:
 
     `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. `io` holds
     "caller" where inputs and outputs lie outside the arena, and "rows" where the first input comes row by row.
+    `sram` are the bytes that it was compiled for, None without a limit.
     """
 
     model: str
@@ -96,6 +97,7 @@ class Record:
     any_order: bool
     io: tuple[str, ...]
     files: tuple[str, ...] = ()
+    sram: int | None = None
 
     @property
     def gap_bytes(self) -> int:

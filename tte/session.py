@@ -76,7 +76,7 @@ def open_project(folder: Path, board: str | None = None) -> Session:
     record = read_record(folder)
     if board is not None and load_board(board).name != record.board:
         raise TteError(str(folder), f"was compiled for {record.board}", f"tte compile MODEL --board {board}")
-    return Session(folder, load_board(record.board), load(folder), record)
+    return Session(folder, load_board(record.board).limited(record.sram), load(folder), record)
 
 
 @contextmanager

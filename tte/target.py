@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,6 +62,18 @@ class Board:
     def flash(self) -> int | None:
         """Bytes of flash; None without a limit."""
         return self._size("flash")
+
+    def limited(self, sram: int | None) -> Board:
+        """The board with so many bytes of sram, None for all that it has."""
+        if sram is None or sram == self.sram:
+            return self
+        if self.sram is None:
+            raise BadModel("--sram", f"{self.name} has no limit that could be lowered", "choose a microcontroller")
+        if not self.cpu.stack < sram < self.sram:
+            what = f"{sram} bytes lie not between the stack's {self.cpu.stack} and the {self.sram} of {self.name}"
+            raise BadModel("--sram", what)
+        smaller = {k: replace(m, size=sram) if m.use == "sram" else m for k, m in self.memories.items()}
+        return replace(self, memories=smaller)
 
     def _size(self, use: str) -> int | None:
         return sum(m.size for m in self.memories.values() if m.use == use) or None

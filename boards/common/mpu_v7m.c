@@ -10,9 +10,10 @@ extern char __flash_start[], __flash_size[], __sram_start[], __sram_size[];
 static void region(uint32_t number, uintptr_t base, uintptr_t size, uint32_t access, uint32_t never_execute)
 {
     uint32_t log = 31u - (uint32_t)__builtin_clz(size), disabled = 0;
-    if ((size & (size - 1u)) != 0u) { /* eighths of the next power of two: 320K is 5/8 of 512K */
+    if ((size & (size - 1u)) != 0u) { /* eighths of the next power of two, rounded up: 320K is 5/8 of 512K */
         log++;
-        disabled = (0xFFu << (size / ((1u << log) / 8u))) & 0xFFu;
+        const uintptr_t eighth = (1u << log) / 8u;
+        disabled = (0xFFu << ((size + eighth - 1u) / eighth)) & 0xFFu;
     }
     REG(0xE000ED98) = number;
     REG(0xE000ED9C) = base;

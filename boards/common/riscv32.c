@@ -30,10 +30,10 @@ __attribute__((naked, aligned(4))) static void exception_entry(void)
     __asm__ volatile(".option arch, +zicsr\n la sp, __stack_top\n csrr a0, mcause\n j exception");
 }
 
-/** A naturally aligned power of two, as PMP writes it. */
+/** A naturally aligned power of two, as PMP writes it; sizes are rounded up to one. */
 static uint32_t napot(uintptr_t base, uintptr_t size)
 {
-    return (uint32_t)(base >> 2 | (size / 8u - 1u));
+    return (uint32_t)(base >> 2 | ((1u << (32 - __builtin_clz(size - 1u))) / 8u - 1u));
 }
 
 /** Locked entries bind machine mode too; the last one refuses whatever the others leave. Peripherals are not used. */

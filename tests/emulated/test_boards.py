@@ -173,6 +173,31 @@ def test_link_fails_when_sram_overflows(elf: Path, board: Board, tmp_path: Path)
     assert room - 16 < sizes(full, board).ram + board.cpu.stack <= room
 
 
+@fenced
+@pytest.mark.parametrize(("size", "fence"), [(0x20000, 0x20000), (100_000, 0x20000)])
+def test_a_limit_of_sram_is_linked_and_fenced(board: Board, tmp_path: Path, size: int, fence: int) -> None:
+    """The linker knows it exactly, the fence to the next of the sizes that it can have."""
+    small = board.limited(size)
+    assert small.sram == size
+    elf, origin = build(write_project(tmp_path / "p", small), small), board.memories["sram"].origin
+    left = size - board.cpu.stack - sizes(elf, small).ram
+    with pytest.raises(DoesNotFit, match="8 bytes too large for sram"):
+        build(write_project(tmp_path / "over", small, f"-DBIG={left + 8}"), small)
+    assert ask(elf, small, "w", origin + size - 4).exit_code == 0
+    with pytest.raises(Fault, match="memory fault"):
+        ask(elf, small, "w", origin + fence)
+
+
+def test_a_wrong_limit_of_sram_is_an_error_in_words() -> None:
+    board = load_board("cortex-m4")
+    assert board.limited(None) == board.limited(board.sram) == board
+    for size in (0, board.cpu.stack, 1 << 20):
+        with pytest.raises(BadModel, match=f"--sram: {size} bytes"):
+            board.limited(size)
+    with pytest.raises(BadModel, match="host has no limit"):
+        load_board("host").limited(4096)
+
+
 def test_sizes(elf: Path, board: Board, tmp_path: Path) -> None:
     found = sizes(elf, board)
     assert 0 < found.code < found.flash

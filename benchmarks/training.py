@@ -1,0 +1,171 @@
+"""What matters when mcunet-5fps learns: plans, update rules, scaling; and the generated C beside torch's simulation.
+
+    python benchmarks/training.py [--shared FOLDER] [--only WORD...] [--seeds 3] [--table]
+
+Runs what build/training.jsonl lacks, one result a line, so that it may be stopped at any time, and prints the tables.
+Words choose the runs whose line in the table, or data set, contains them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Literal
+
+import numpy as np
+import torch
+from datasets import Samples, load
+from simulate import Network, Recipe, accuracy, train
+
+from tte.device import Device
+from tte.driver import SIMPLIFY, Options, Training, compile_model, run_passes
+from tte.emulate import build
+from tte.ir import Module
+from tte.learning import Learning
+from tte.load import load_model
+from tte.passes.quantize.io_quantized import io_quantized
+from tte.passes.simplify.dce import dce
+from tte.plan import load_plan
+from tte.target import load_board
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "build" / "training.jsonl"
+MODEL = "mcunet-5fps-int8.onnx"
+EPOCHS = {"signs": 10, "clothing10": 10, "flowers5": 6}
+SPARSE = "mcunet-5fps-99kb"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: what trains it, on which data, what of the network and how."""
+
+    by: Literal["torch", "device"]
+    data: str
+    plan: str
+    recipe: Recipe
+
+    @property
+    def line(self) -> str:
+        """Its line in the table: all but data and seed."""
+        r = self.recipe
+        what = f"{self.plan}, {r.rule}, batch {r.batch}" + ("" if r.qas else ", no QAS")
+        return f"{what}, {self.by}"
+
+    @property
+    def key(self) -> str:
+        """All of it, as the file of results has it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def runs(seeds: int) -> Iterator[Run]:
+    """All that the tables show; what the bars ask for comes first."""
+    one, eight = Recipe(), Recipe(batch=8)
+    slow = replace(eight, cap=0.006)  # project and depthwise weights train
+    for seed in range(seeds):
+        for data, epochs in EPOCHS.items():
+            first = [Run(by, data, SPARSE, one) for by in ("torch", "device")]
+            plans = [Run("torch", data, p, eight) for p in ("head-only", "bias-only-22", "mcunet-5fps-49kb", SPARSE)]
+            plans += [Run("torch", data, "last-12", slow), Run("torch", data, SPARSE, replace(eight, qas=False))]
+            rules = [Run("torch", data, SPARSE, replace(eight, rule=r)) for r in RULES]
+            for run in (*first, *plans, *rules):
+                yield replace(run, recipe=replace(run.recipe, epochs=epochs, seed=seed))
+
+
+RULES: tuple[Literal["residual8", "master", "nearest", "truncate"], ...] = (
+    "residual8",
+    "master",
+    "nearest",
+    "truncate",
+)
+
+
+def training(run: Run, classes: int) -> Training:
+    """What `tte compile --train` would be asked for."""
+    rule = "stochastic" if run.recipe.rule in ("nearest", "truncate") else run.recipe.rule
+    return Training(load_plan(run.plan), Learning(rule=rule, qas=run.recipe.qas, seed=run.recipe.seed), classes)
+
+
+def by_torch(module: Module, run: Run, data: tuple[Samples, Samples, int]) -> float:
+    """Accuracy of the simulation, in percent."""
+    learn, test, classes = data
+    passes = (*SIMPLIFY, *training(run, classes).passes((io_quantized, dce)))
+    network = Network(run_passes(module, load_board("host"), passes))
+    states, _ = train(network, network.before(learn.images), learn.labels, run.recipe)
+    return accuracy(network, network.before(test.images), test.labels, states)
+
+
+def by_device(module: Module, run: Run, data: tuple[Samples, Samples, int]) -> float:
+    """Accuracy of the generated C trainer, built for this machine, in percent."""
+    learn, test, classes = data
+    board = load_board("host")
+    compiled = compile_model(module, board, Options(frozenset({"quantized"}), train=training(run, classes)))
+    folder = ROOT / "build" / "training" / run.plan
+    compiled.write(folder)
+    device = Device(compiled.module, build(folder, board), board)
+    order = np.concatenate(list(run.recipe.order(len(learn.labels))))
+    rates = run.recipe.rates(len(order)).tolist()
+    for at in range(0, len(order), 256):
+        some = [(learn.images[i : i + 1], learn.labels[i : i + 1]) for i in order[at : at + 256]]
+        device.train(some, rates[at : at + 256])
+    scores = device.infer([(image[None],) for image in test.images])
+    return 100 * float(np.mean([s.argmax() == label for (s,), label in zip(scores, test.labels, strict=True)]))
+
+
+def known() -> dict[str, float]:
+    """Accuracy of the runs that are done."""
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    return {found["run"]: found["accuracy"] for found in map(json.loads, lines)}
+
+
+def table(seeds: int) -> str:
+    """Mean and deviation over the seeds that are done, a line for each way to train."""
+    done, cells = known(), defaultdict(list)
+    for run in runs(seeds):
+        if run.key in done:
+            cells[run.line, run.data].append(done[run.key])
+
+    def cell(found: list[float]) -> str:
+        spread = f" ± {stdev(found):.1f}" if len(found) > 1 else ""
+        return f"{mean(found):.1f}{spread} ({len(found)})" if found else "-"
+
+    names = list(dict.fromkeys(line for line, _ in cells))
+    rows = [f"| {name} | " + " | ".join(cell(cells[name, d]) for d in EPOCHS) + " |" for name in names]
+    head = "| plan, rule, batch, by | " + " | ".join(EPOCHS) + " |"
+    return "\n".join((head, "|---" * (len(EPOCHS) + 1) + "|", *rows))
+
+
+def main() -> int:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="where models and data are")
+    parser.add_argument("--only", nargs="*", default=[], help="words, all of which a run must contain")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--table", action="store_true", help="only print what is known")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    model = asked.shared / "models" / MODEL
+    for run in runs(0 if asked.table else asked.seeds):
+        if run.key in known() or not all(word in f"{run.line} {run.data}" for word in asked.only):
+            continue
+        began = time.monotonic()
+        how = by_torch if run.by == "torch" else by_device
+        found = how(load_model(model), run, load(run.data, asked.shared))
+        took = round(time.monotonic() - began)
+        print(f"{run.data}, seed {run.recipe.seed}, {run.line}: {found:.2f}% in {took} s", flush=True)
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a") as file:
+            file.write(json.dumps({"run": run.key, "accuracy": found, "seconds": took}) + "\n")
+    print(table(asked.seeds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
