@@ -30,22 +30,22 @@ def chains(program: Program, board: Board, group: int = GROUP) -> Program:
 
 def _chained(function: Function, board: Board, group: int) -> Function:
     """Find one loop after the other; each is then a call like any other."""
+    ways: dict[Call, tuple[Slices, ...]] = {}
     tried: set[Value] = set()
-    while True:
-        search = _Search(function, board, group)
-        todo = (v for v in search.streamable if v not in tried)
-        v = max(todo, key=lambda v: (v.type.bytes, v.name), default=None)
-        if v is None:
-            return function
+    search = _Search(function, board, group, ways)
+    while todo := [v for v in search.streamable if v not in tried]:
+        v = max(todo, key=lambda v: (v.type.bytes, v.name))
         tried.add(v)
-        if chosen := search.grown(v):
-            function = search.joined(chosen)
+        if shorter := search.joined(v):
+            search = _Search(shorter, board, group, ways)
+    return search.function
 
 
 class _Search:
     """The loops of one function. Calls are numbers, sets of calls are bit masks."""
 
-    def __init__(self, function: Function, board: Board, group: int) -> None:
+    def __init__(self, function: Function, board: Board, group: int, ways: dict[Call, tuple[Slices, ...]]) -> None:
+        """`ways` are those to cut a call, of calls that were looked at before too."""
         self.function, self.board, self.group = function, board, group
         self.calls = function.calls
         self.maker = {v: i for i, c in enumerate(self.calls) for v in c.outs}
@@ -56,7 +56,10 @@ class _Search:
         self.renewed = {new: old for old, new in function.updates}
         self.flow = flow(function)
         self.up, self.down = self.flow.closure()
-        self.ways = [self.possible(c) for c in self.calls]
+        for c in self.calls:
+            if c not in ways:
+                ways[c] = c.node.op.slices(*c.node.types) if not c.loop and fitting(c, board) else ()
+        self.ways = [ways[c] for c in self.calls]
         self.kept = {*function.outs, *self.renewed}
         # Values that one call may hand to others a few channels at a time.
         self.streamable = [
@@ -65,12 +68,6 @@ class _Search:
             if v not in self.kept and v.type.dtype is not DType.U1 and self.ways[i] and v in self.readers
             if all(self.ways[r] for r in self.readers[v])
         ]
-
-    def possible(self, call: Call) -> tuple[Slices, ...]:
-        """The ways to cut a call."""
-        if call.loop or not fitting(call, self.board):
-            return ()
-        return call.node.op.slices(*call.node.types)
 
     def grown(self, v: Value) -> Chosen | None:
         """The loop around a value that spares most, taking in one neighbouring value after the other."""
@@ -160,24 +157,44 @@ class _Search:
                         return False
         return True
 
-    def joined(self, chosen: Chosen) -> Function:
-        """The function with one call for these; where the last of them was, or earlier if others wait for it."""
-        order = sorted(chosen)
-        members = [(self.calls[i], chosen[i], self.until(chosen, i)) for i in order]
-        composite = compose(members, self.width(chosen), self.rings(chosen), self.board)
-        inside = sum(1 << i for i in order)
-        before = {i: m for i, m in enumerate(self.flow.before) if i not in chosen}
-        before[order[-1]] = _union(self.flow.before, chosen) & ~inside
-        before = {i: (m & ~inside) | (1 << order[-1] if m & inside else 0) for i, m in before.items()}
+    def joined(self, v: Value) -> Function | None:
+        """The function with a loop in which a value is made and read; None where none has a lower peak of memory."""
+        for chosen in (self.grown(v), self.stream({}, v)):
+            order = sorted(chosen or ())
+            if chosen and order:
+                members = [(self.calls[i], chosen[i], self.until(chosen, i)) for i in order]
+                composite = compose(members, self.width(chosen), self.rings(chosen), self.board)
+                if self.lower(composite, order):
+                    return self.replaced(composite, order)
+        return None
+
+    def lower(self, composite: Call, order: list[int]) -> bool:
+        """True if one call needs fewer bytes than the calls that it stands for, one after the other."""
+        f, members = self.flow, sum(1 << i for i in order)
+        index = {v: x for x, v in enumerate(f.values)}
+        done = (1 << f.calls) - 1 & ~members & ~_union(self.down, order)
+        start = live = sum(f.sizes[index[v]] for v in composite.ins if v in index)
+        most = 0
+        for i in order:
+            during, live = f.step(done, live, i)
+            most, done = max(most, during), done | 1 << i
+        made = sum(f.sizes[index[v]] for v in composite.outs if v in index)
+        return start + made + (composite.scratch.type.bytes if composite.scratch else 0) < most
+
+    def replaced(self, composite: Call, order: list[int]) -> Function:
+        """The function with one call for these, where the last of them was or as soon after as can be."""
+        inside, last = sum(1 << i for i in order), order[-1]
+        before = {i: m for i, m in enumerate(self.flow.before) if i == last or not 1 << i & inside}
+        before[last] = _union(self.flow.before, order) & ~inside
+        waiting = {i: (m & ~inside) | (1 << last if m & inside else 0) for i, m in before.items()}
         calls, done, ready = list[Call](), 0, list[int]()
-        waiting = dict(before)
         while waiting or ready:
             for i in [i for i, m in waiting.items() if not m & ~done]:
                 heappush(ready, i)
                 del waiting[i]
             i = heappop(ready)
             done |= 1 << i
-            calls.append(composite if i == order[-1] else self.calls[i])
+            calls.append(composite if i == last else self.calls[i])
         return replace(self.function, calls=tuple(calls))
 
 
