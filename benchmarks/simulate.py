@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from tte.course import Schedule
 from tte.ir import Module, Node
 from tte.passes.training.autodiff import active
 from tte.types import Array, DType, TensorType, Value
@@ -180,24 +181,16 @@ class Recipe:
     qas: bool = True
     seed: int = 0
 
-    def rates(self, steps: int) -> Array:
-        """The rate of each update: a cosine, after a twentieth in which it rises."""
-        warm = max(1, round(0.05 * steps))
-        at = np.arange(steps)
-        falling = 0.5 * (1 + np.cos(np.pi * (at - warm) / max(1, steps - warm)))
-        peak = min(self.cap, self.lr / 256 * self.batch)
-        return (peak * np.where(at < warm, (at + 1) / warm, falling)).astype(np.float32)
+    def schedule(self, samples: int) -> Schedule:
+        """The rate of each update."""
+        return Schedule(min(self.cap, self.lr / 256 * self.batch), self.epochs * (samples // self.batch))
 
     def order(self, samples: int) -> Iterator[Array]:
-        """The samples of each update; every epoch sees all in another order."""
+        """The samples of each update; every epoch sees all in another order, the one of `tte train`."""
         rng = np.random.default_rng(self.seed)
         for _ in range(self.epochs):
             shuffled = rng.permutation(samples)
             yield from (shuffled[i : i + self.batch] for i in range(0, samples - self.batch + 1, self.batch))
-
-    def steps(self, samples: int) -> int:
-        """How many updates."""
-        return self.epochs * (samples // self.batch)
 
 
 @dataclass
@@ -260,10 +253,8 @@ def live_channels(module: Module) -> dict[str, Array]:
     return found
 
 
-def train(
-    network: Network, given: Mapping[str, torch.Tensor], labels: Array, recipe: Recipe
-) -> tuple[Tensors, list[float]]:
-    """The states after training on what `before` returned, and the loss of each update."""
+def train(network: Network, given: Mapping[str, torch.Tensor], labels: Array, recipe: Recipe) -> Tensors:
+    """The states after training on what `before` returned."""
     live = live_channels(network.module)
     states = {
         v.name: State(
@@ -274,17 +265,16 @@ def train(
         )
         for v in network.trained
     }
-    env, losses = {**network.states, **{k: s.now for k, s in states.items()}}, []
+    env = {**network.states, **{k: s.now for k, s in states.items()}}
     classes, bits = torch.tensor(labels.astype(np.int64)), torch.Generator().manual_seed(recipe.seed)
-    steps = recipe.steps(len(labels))
-    for rate, chosen in zip(recipe.rates(steps), recipe.order(len(labels)), strict=True):
+    schedule = recipe.schedule(len(labels))
+    for number, chosen in enumerate(recipe.order(len(labels))):
         some = torch.tensor(chosen)
         loss = functional.cross_entropy(network.scores({k: v[some] for k, v in given.items()}, env), classes[some])
         loss.backward()
-        losses.append(loss.item())
         for state in states.values():
-            state.update(float(rate), bits)
-    return {**network.states, **{k: s.now.detach() for k, s in states.items()}}, losses
+            state.update(schedule.at(number), bits)
+    return {**network.states, **{k: s.now.detach() for k, s in states.items()}}
 
 
 def accuracy(network: Network, given: Mapping[str, torch.Tensor], labels: Array, states: Tensors) -> float:

@@ -16,29 +16,44 @@ TTE_INLINE float tte_cut(float t)
     return t > 1073741824.0f ? 1073741824.0f : t < -1073741824.0f ? -1073741824.0f : t == t ? t : 0.0f;
 }
 
-/**
- * floor(u - t) with u = bits / 2^32, which is -t on average. The fraction of t is cut to 32 bits, toward zero; from 1/2
- * on a float has no more than 24.
- */
-TTE_INLINE int32_t tte_stochastic(float t, uint32_t bits)
+/** tte_stochastic of a t from 1/2 on, whose fraction is of 24 bits; rare, so it is a function, out of the loops. */
+static __attribute__((noinline, unused)) int32_t tte_stochastic_far(float t, uint32_t bits)
 {
-    if (__builtin_fabsf(t) < 0.5f) {
-        return (int32_t)(((int64_t)bits - (int32_t)(t * 4294967296.0f)) >> 32);
-    }
     const float cut = tte_cut(t);
     const int32_t whole = (int32_t)cut;
     const int64_t rest = (int64_t)(int32_t)((cut - (float)whole) * 2147483648.0f) * 2;
     return (int32_t)(((int64_t)bits - rest) >> 32) - whole;
 }
 
-/** t to the nearest integer, ties to even, after it was cut. */
-TTE_INLINE int32_t tte_nearest(float t)
+/** floor(u - t) with u = bits / 2^32, which is -t on average. The fraction of t is cut to 32 bits, toward zero. */
+TTE_INLINE int32_t tte_stochastic(float t, uint32_t bits)
+{
+    if (__builtin_fabsf(t) < 0.5f) {
+        return (int32_t)(((int64_t)bits - (int32_t)(t * 4294967296.0f)) >> 32);
+    }
+    return tte_stochastic_far(t, bits);
+}
+
+/** tte_nearest of a t that may have no fraction. */
+static __attribute__((noinline, unused)) int32_t tte_nearest_far(float t)
 {
     const float cut = tte_cut(t);
     const int32_t whole = (int32_t)cut;
     const float rest = cut - (float)whole;
     const int32_t odd = whole & 1;
     return whole + (rest > 0.5f || (rest == 0.5f && odd)) - (rest < -0.5f || (rest == -0.5f && odd));
+}
+
+/** t to the nearest integer, ties to even, after it was cut. Adding 1.5 * 2^23 leaves no fraction. */
+TTE_INLINE int32_t tte_nearest(float t)
+{
+    if (__builtin_fabsf(t) < 4194304.0f) {
+        const float shifted = t + 12582912.0f;
+        int32_t bits;
+        __builtin_memcpy(&bits, &shifted, sizeof bits);
+        return bits - 0x4B400000;
+    }
+    return tte_nearest_far(t);
 }
 
 /** base^n by repeated squaring, from the lowest bit of n. */

@@ -11,7 +11,6 @@ import numpy as np
 from tte.types import Array
 
 F32 = np.float32
-MAGIC = F32(12582912.0)  # 1.5 * 2**23: adding it leaves no fraction
 EXP = tuple(map(F32, (0.00139465043, 0.00836918782, 0.0416662619, 0.166665152, 0.5)))  # our fits, least squares
 TANH = tuple(map(F32, (-0.00577290216, 0.0207005311, -0.0537586398, 0.133316681, -0.333332896)))
 
@@ -22,7 +21,7 @@ def exp(x: Array) -> Array:
     """e**x within 2 units in the last place; 0 below -87 and infinity above 88.7. x is not NaN."""
     x = np.asarray(x)
     t = np.clip(x, F32(-87), F32(88.7)).astype(x.dtype)
-    n = (t * F32(1.44269504) + MAGIC) - MAGIC
+    n = np.rint(t * F32(1.44269504))
     r = (t - n * F32(0.693359375)) - n * F32(-0.000212194440)
     p = np.full_like(r, EXP[0])
     for c in EXP[1:]:

@@ -49,14 +49,14 @@ def power(base: np.floating, n: int) -> np.floating:
 
 
 def factor(w: TensorType, qas: bool, frozen: tuple[int, ...]) -> Array:
-    """By what rate * d becomes a step in units of w, per channel of axis 0 in f64: 1 / s, and 0 for frozen channels.
+    """By what rate * d becomes a step in units of w, per channel of axis 0 in f64: 1 / s, and 0 for those frozen.
 
     A real weight s * q that moves by rate * d moves its q by rate * d / s. Without `qas` q moves by the gradient with
     respect to q itself, which is d * s (DESIGN 5).
     """
     scale = np.broadcast_to(np.asarray(w.scaling.scale, np.float64), w.shape[:1])
     found = 1 / scale if qas else scale.copy()
-    found[list(frozen)] = 0
+    found[[i for i in frozen if i < len(found)]] = 0  # w may be cut to its first channels
     return found
 
 

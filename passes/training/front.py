@@ -69,8 +69,10 @@ def _order(layers: list[Layer], fixed: bool, plan: TrainPlan, inits: Mapping[Val
     named = _named(layers)
     if fixed and named != list(range(len(named))):
         raise TteError(layers[0].title, f"its channels cannot be moved, so only the first {len(named)} can be trained")
-    norms = sum(_norms(layer, inits[layer.node.ins[1]]) for layer in layers)
-    others = range(layers[0].total) if fixed or plan.select == "first" else np.argsort(-norms, kind="stable").tolist()
+    others = list(range(layers[0].total))
+    if not fixed and plan.select == "norm":
+        norms = sum(_norms(layer, inits[layer.node.ins[1]]) for layer in layers)
+        others = np.argsort(-norms, kind="stable").tolist()
     return np.array([*named, *(c for c in others if c not in named)])
 
 

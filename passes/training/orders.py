@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tte.filters import depthwise
 from tte.ir import Module, Node
 from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
 from tte.ops.clamp import Clamp
 from tte.ops.concat import Concat
-from tte.ops.conv import Conv, depthwise
+from tte.ops.conv import Conv
 from tte.ops.dequantize import Dequantize
 from tte.ops.hard_sigmoid import HardSigmoid
 from tte.ops.hard_swish import HardSwish
@@ -65,7 +66,10 @@ class Orders:
     def _node(self, node: Node) -> None:
         """What an op says about the orders of its operands."""
         y = node.outs[0]
+        self._join(v for v in node.outs if v.type.shape == y.type.shape)  # a mask has the channels of what was clamped
         match node.op:
+            case Conv() if len(node.ins) == 4:  # split weights have found their order
+                self._pin((*node.ins, *node.outs))
             case Conv() if depthwise(*node.types, {}):
                 self._join((node.ins[0], y))
                 self._layer(node, {0: y})

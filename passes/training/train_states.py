@@ -66,8 +66,9 @@ class _Moving:
         """The trained weights, and those that are not."""
         if not isinstance(layer.node.op, Conv):
             raise InternalError(layer.title, "is trained in part, but is no convolution")
+        type, init = _by_channel(w.type, layer.axis), self.init(layer, w)
         parts = np.arange(layer.count), np.arange(layer.count, layer.total)
-        (trained, first), (rest, others) = (_cut(w.type, self.init(layer, w), layer.axis, part) for part in parts)
+        (trained, first), (rest, others) = (_cut(type, init, layer.axis, part) for part in parts)
         frozen = self.names.constant(f"{w.name}_rest", rest, others)
         return self.move(w, trained, first), (self.add(w, State(frozen, others)),)
 
@@ -95,6 +96,13 @@ def _real(node: Node, bias: TensorType) -> TensorType:
         return bias
     scales = np.asarray(w.quant.scale, np.float32) * np.float32(x.quant.scale[0])
     return replace(bias, quant=Quant(tuple(scales.tolist()), 0, None if w.quant.axis is None else 0))
+
+
+def _by_channel(t: TensorType, axis: int) -> TensorType:
+    """The type with a scale per index of axis 0, where it is cut along that."""
+    if axis or t.quant is None or t.quant.axis == 0:
+        return t
+    return replace(t, quant=Quant(t.shape[0] * t.quant.scale, 0, 0))
 
 
 def _cut(t: TensorType, init: Array, axis: int, at: Array) -> tuple[TensorType, Array]:

@@ -1,9 +1,9 @@
-/** @file add.h  Sum and difference of two tensors; y may lie on a or b where neither is repeated. */
+/** @file add.h  Sum and difference of two tensors; y may lie on a or b where neither is repeated; `mask` may be NULL. */
 #ifndef TTE_ADD_H
 #define TTE_ADD_H
 
+#include "tte/tte_bits.h"
 #include "tte/tte_broadcast.h"
-#include "tte/tte_fixed.h"
 
 typedef struct {
     int32_t size;
@@ -24,8 +24,8 @@ typedef struct {
 } tte_add_f32_params;
 typedef tte_add_f32_params tte_add_broadcast_f32_params;
 
-/** One sum in s8. Overflow: |x - zero| * 2^20 < 2^28, and both multipliers are at most 1/2. */
-TTE_INLINE int8_t tte_add_one_s8(const tte_add_s8_params *p, int32_t a, int32_t b)
+/** Sum i in s8. Overflow: |x - zero| * 2^20 < 2^28, and both multipliers are at most 1/2. */
+TTE_INLINE int8_t tte_add_one_s8(const tte_add_s8_params *p, int32_t a, int32_t b, uint8_t *mask, int32_t i)
 {
     int32_t y;
     if (p->onnx) {
@@ -36,7 +36,7 @@ TTE_INLINE int8_t tte_add_one_s8(const tte_add_s8_params *p, int32_t a, int32_t 
         const int32_t wide_b = tte_divide_by_power(tte_mul_q31((b - p->zero_b) * (1 << 20), p->m_b), p->shift_b);
         y = tte_divide_by_power(tte_mul_q31(wide_a + p->sign * wide_b, p->m_y), p->shift_y);
     }
-    return (int8_t)tte_clamp_s32(y + p->zero_y, p->lo, p->hi);
+    return tte_clamp_masked(y + p->zero_y, p->lo, p->hi, mask, i);
 }
 
 /** One sum in f32. */
@@ -47,18 +47,20 @@ TTE_INLINE float tte_add_one_f32(const tte_add_f32_params *p, float a, float b)
 }
 
 /** y = clamp(a + sign * b), all of one shape. */
-TTE_KERNEL tte_add_s8(const tte_add_s8_params *p, const int8_t *a, const int8_t *b, int8_t *y)
+TTE_KERNEL tte_add_s8(const tte_add_s8_params *p, const int8_t *a, const int8_t *b, int8_t *y,
+                      uint8_t *restrict mask)
 {
     for (int32_t i = 0; i < p->size; i++) {
-        y[i] = tte_add_one_s8(p, a[i], b[i]);
+        y[i] = tte_add_one_s8(p, a[i], b[i], mask, i);
     }
 }
 
 /** y = clamp(a + sign * b), a or b repeated. */
 TTE_KERNEL tte_add_broadcast_s8(const tte_add_s8_params *p, const int8_t *restrict a, const int8_t *restrict b,
-                                int8_t *restrict y)
+                                int8_t *restrict y, uint8_t *restrict mask)
 {
-    TTE_BROADCAST(tte_add_one_s8, p, a, b, y);
+    int32_t i = 0;
+    TTE_BROADCAST_LOOPS(p, y[i] = tte_add_one_s8(p, a[ia], b[ib], mask, i); i++);
 }
 
 /** y = clamp(a + sign * b), all of one shape. */

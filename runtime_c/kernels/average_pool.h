@@ -3,7 +3,7 @@
 #define TTE_AVERAGE_POOL_H
 
 #include "tte/tte.h"
-#include "tte/tte_fixed.h"
+#include "tte/tte_bits.h"
 
 typedef struct {
     int32_t w, c, kh, kw, ow;  /* width and channels of x, window, width of y */
@@ -33,16 +33,19 @@ TTE_INLINE tte_span tte_pool_columns(int32_t at, int32_t kw, int32_t w)
     return (tte_span){at < 0 ? -at : 0, at + kw > w ? w - at : kw};
 }
 
-/** The mean of `count` integers whose sum is `sum`, ties away from zero. |sum| <= 2^31 / 128 elements. */
-TTE_INLINE int8_t tte_average(const tte_average_pool_s8_params *p, int32_t sum, int32_t count)
+/** Mean i, of `count` integers whose sum is `sum`, ties away from zero. |sum| <= 2^31 / 128 elements. */
+TTE_INLINE int8_t tte_average(const tte_average_pool_s8_params *p, int32_t sum, int32_t count, uint8_t *mask, int32_t i)
 {
     const int32_t y = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-    return (int8_t)tte_clamp_s32(y, p->lo, p->hi);
+    return tte_clamp_masked(y, p->lo, p->hi, mask, i);
 }
 
-/** y[ow,c] = clamp(mean over ky, kx of x[ky][ox * stride - left + kx, c]); x[ky] is a row [w,c], ky within `ky`. */
+/**
+ * y[ow,c] = clamp(mean over ky, kx of x[ky][ox * stride - left + kx, c]); x[ky] is a row [w,c], ky within `ky`. This is
+ * row r, whose bits come after those of earlier rows in `mask`, which may be NULL.
+ */
 TTE_KERNEL tte_average_pool_s8(const tte_average_pool_s8_params *p, const void *const *x, tte_span ky,
-                               int8_t *restrict y)
+                               int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     for (int32_t ox = 0; ox < p->ow; ox++) {
         const int32_t at = ox * p->stride - p->left;
@@ -56,7 +59,8 @@ TTE_KERNEL tte_average_pool_s8(const tte_average_pool_s8_params *p, const void *
                     sum += from[k * p->c];
                 }
             }
-            y[ox * p->c + j] = tte_average(p, sum, p->count ? p->count : inside);
+            const int32_t i = ox * p->c + j;
+            y[i] = tte_average(p, sum, p->count ? p->count : inside, mask, r * p->ow * p->c + i);
         }
     }
 }
@@ -99,7 +103,7 @@ TTE_INLINE float tte_pool_sum(const tte_average_pool_onnx_s8_params *p, const vo
 
 /** As tte_average_pool_s8, in f32 and with the rounding of ONNX Runtime. */
 TTE_KERNEL tte_average_pool_onnx_s8(const tte_average_pool_onnx_s8_params *p, const void *const *x, tte_span ky,
-                                    int8_t *restrict y)
+                                    int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     for (int32_t ox = 0; ox < p->ow; ox++) {
         const int32_t at = ox * p->stride - p->left;
@@ -108,7 +112,8 @@ TTE_KERNEL tte_average_pool_onnx_s8(const tte_average_pool_onnx_s8_params *p, co
         for (int32_t j = 0; j < p->c; j++) {
             const float mean = tte_pool_sum(p, x, ky, kx, at, j) / (float)(p->count ? p->count : inside);
             const int32_t q = tte_round_even(mean / p->scale_y) + p->zero_y;
-            y[ox * p->c + j] = (int8_t)tte_clamp_s32(q, p->lo, p->hi);
+            const int32_t i = ox * p->c + j;
+            y[i] = tte_clamp_masked(q, p->lo, p->hi, mask, r * p->ow * p->c + i);
         }
     }
 }
@@ -132,7 +137,7 @@ TTE_KERNEL tte_average_pool_rows_s8(const tte_average_pool_s8_params *p, const i
             if (r < p->kh - 1) {
                 tte_store_s32(sums, sum);
             } else {
-                *y = tte_average(p, sum, p->count ? p->count : inside);
+                *y = tte_average(p, sum, p->count ? p->count : inside, NULL, 0);
             }
         }
     }

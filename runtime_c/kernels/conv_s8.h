@@ -40,11 +40,7 @@ TTE_INLINE void tte_conv_finish(const tte_conv_s8_params *p, int32_t j, int32_t 
     const int32_t shift = q[p->co + j];
     TTE_ASSUME(p->rounding == TTE_ONNX || shift >= p->shift);
     const int32_t free = tte_finish(p->rounding, (int64_t)sum + b[j], q[j], shift) + p->zero_y;
-    const int32_t clamped = tte_clamp_s32(free, p->lo, p->hi);
-    y[j] = (int8_t)clamped;
-    if (mask) {
-        tte_set_bit(mask, at + j, clamped == free);
-    }
+    y[j] = tte_clamp_masked(free, p->lo, p->hi, mask, at + j);
 }
 
 /** A window of x: its rows, those of the filter that lie inside, its columns, and the column of y. */

@@ -19,12 +19,17 @@ TTE_KERNEL tte_master_update_s8(const tte_master_update_s8_params *p, const int8
     (void)w;
     for (int32_t j = 0; j < p->channels; j++) {
         const float by = rate[0] * factor[c + j];
-        for (int32_t i = j * p->row; i < (j + 1) * p->row; i++) {
+        for (int32_t i = 0; i < p->row; i++) {
             const float t = by * d[i];
             const float to = t == t ? master[i] - t : master[i];
-            y1[i] = to < -128.0f ? -128.0f : to > 127.0f ? 127.0f : to;
-            y[i] = (int8_t)tte_round_even(y1[i]);
+            const float kept = to < -128.0f ? -128.0f : to > 127.0f ? 127.0f : to;
+            y1[i] = kept;
+            y[i] = (int8_t)tte_round_even(kept);
         }
+        master += p->row;
+        d += p->row;
+        y += p->row;
+        y1 += p->row;
     }
 }
 

@@ -3,7 +3,7 @@
 #define TTE_MEAN_H
 
 #include "tte/tte.h"
-#include "tte/tte_fixed.h"
+#include "tte/tte_bits.h"
 
 typedef struct {
     int32_t outer, n, inner;
@@ -16,16 +16,17 @@ typedef struct {
 
 typedef struct { int32_t outer, n, inner, w; } tte_mean_f32_params;
 
-/** The mean whose n elements, without zero point, have this sum. */
-TTE_INLINE int8_t tte_mean_one_s8(const tte_mean_s8_params *p, int32_t sum)
+/** Mean i, whose n elements, without zero point, have this sum. */
+TTE_INLINE int8_t tte_mean_one_s8(const tte_mean_s8_params *p, int32_t sum, uint8_t *mask, int32_t i)
 {
     const int32_t q = p->onnx ? tte_round_even((float)sum * p->scale_x / (float)p->n / p->scale_y)
                               : tte_finish(TTE_TFLITE, sum, p->m, p->shift);
-    return (int8_t)tte_clamp_s32(q + p->zero_y, -128, 127);
+    return tte_clamp_masked(q + p->zero_y, -128, 127, mask, i);
 }
 
-/** y[outer,inner] = mean over n of x[outer,n,inner]. Overflow: n < 2^23 keeps the sum below 2^31. */
-TTE_KERNEL tte_mean_s8(const tte_mean_s8_params *p, const int8_t *restrict x, int8_t *restrict y)
+/** y[outer,inner] = mean over n of x[outer,n,inner]. Overflow: n < 2^23 keeps the sum below 2^31. `mask` may be NULL. */
+TTE_KERNEL tte_mean_s8(const tte_mean_s8_params *p, const int8_t *restrict x, int8_t *restrict y,
+                       uint8_t *restrict mask)
 {
     for (int32_t o = 0; o < p->outer; o++, x += p->n * p->inner) {
         for (int32_t j = 0; j < p->inner; j++) {
@@ -33,7 +34,7 @@ TTE_KERNEL tte_mean_s8(const tte_mean_s8_params *p, const int8_t *restrict x, in
             for (int32_t k = 0; k < p->n; k++) {
                 sum += x[k * p->inner + j] - p->zero_x;
             }
-            *y++ = tte_mean_one_s8(p, sum);
+            y[o * p->inner + j] = tte_mean_one_s8(p, sum, mask, o * p->inner + j);
         }
     }
 }
@@ -53,7 +54,7 @@ TTE_KERNEL tte_mean_rows_s8(const tte_mean_s8_params *p, const int8_t *restrict 
         if (r < p->n / p->w - 1) {
             tte_store_s32(sums, sum);
         } else {
-            y[j] = tte_mean_one_s8(p, sum);
+            y[j] = tte_mean_one_s8(p, sum, NULL, 0);
         }
     }
 }

@@ -1,9 +1,9 @@
-/** @file mul.h  Product of two tensors, element by element; y may lie on a or b where neither is repeated. */
+/** @file mul.h  Product of two tensors, element by element; y may lie on a or b where neither is repeated; `mask` may be NULL. */
 #ifndef TTE_MUL_H
 #define TTE_MUL_H
 
+#include "tte/tte_bits.h"
 #include "tte/tte_broadcast.h"
-#include "tte/tte_fixed.h"
 
 typedef struct {
     int32_t size;
@@ -22,8 +22,8 @@ typedef struct {
 } tte_mul_f32_params;
 typedef tte_mul_f32_params tte_mul_broadcast_f32_params;
 
-/** One product in s8; it is below 2^16. */
-TTE_INLINE int8_t tte_mul_one_s8(const tte_mul_s8_params *p, int32_t a, int32_t b)
+/** Product i in s8; it is below 2^16. */
+TTE_INLINE int8_t tte_mul_one_s8(const tte_mul_s8_params *p, int32_t a, int32_t b, uint8_t *mask, int32_t i)
 {
     int32_t y;
     if (p->onnx) {
@@ -32,7 +32,7 @@ TTE_INLINE int8_t tte_mul_one_s8(const tte_mul_s8_params *p, int32_t a, int32_t 
     } else {
         y = tte_finish(TTE_TFLITE, (a - p->zero_a) * (b - p->zero_b), p->m, p->shift);
     }
-    return (int8_t)tte_clamp_s32(y + p->zero_y, p->lo, p->hi);
+    return tte_clamp_masked(y + p->zero_y, p->lo, p->hi, mask, i);
 }
 
 /** One product in f32. */
@@ -43,18 +43,20 @@ TTE_INLINE float tte_mul_one_f32(const tte_mul_f32_params *p, float a, float b)
 }
 
 /** y = clamp(a * b), all of one shape. */
-TTE_KERNEL tte_mul_s8(const tte_mul_s8_params *p, const int8_t *a, const int8_t *b, int8_t *y)
+TTE_KERNEL tte_mul_s8(const tte_mul_s8_params *p, const int8_t *a, const int8_t *b, int8_t *y,
+                      uint8_t *restrict mask)
 {
     for (int32_t i = 0; i < p->size; i++) {
-        y[i] = tte_mul_one_s8(p, a[i], b[i]);
+        y[i] = tte_mul_one_s8(p, a[i], b[i], mask, i);
     }
 }
 
 /** y = clamp(a * b), a or b repeated. */
 TTE_KERNEL tte_mul_broadcast_s8(const tte_mul_s8_params *p, const int8_t *restrict a, const int8_t *restrict b,
-                                int8_t *restrict y)
+                                int8_t *restrict y, uint8_t *restrict mask)
 {
-    TTE_BROADCAST(tte_mul_one_s8, p, a, b, y);
+    int32_t i = 0;
+    TTE_BROADCAST_LOOPS(p, y[i] = tte_mul_one_s8(p, a[ia], b[ib], mask, i); i++);
 }
 
 /** y = clamp(a * b), all of one shape. */

@@ -28,10 +28,10 @@ TTE_KERNEL tte_average_pool_s8_dsp(const tte_average_pool_s8_params *p, const vo
                     odd = tte_dsp_odd(odd, v);
                 }
             }
-            y[first] = tte_average(p, (int16_t)even, count);
-            y[first + 1] = tte_average(p, (int16_t)odd, count);
-            y[first + 2] = tte_average(p, even >> 16, count);
-            y[first + 3] = tte_average(p, odd >> 16, count);
+            y[first] = tte_average(p, (int16_t)even, count, NULL, 0);
+            y[first + 1] = tte_average(p, (int16_t)odd, count, NULL, 0);
+            y[first + 2] = tte_average(p, even >> 16, count, NULL, 0);
+            y[first + 3] = tte_average(p, odd >> 16, count, NULL, 0);
         }
     }
 }

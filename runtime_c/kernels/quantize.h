@@ -3,7 +3,7 @@
 #define TTE_QUANTIZE_H
 
 #include "tte/tte.h"
-#include "tte/tte_fixed.h"
+#include "tte/tte_bits.h"
 
 typedef struct {
     int32_t size;
@@ -17,13 +17,13 @@ typedef struct {
     int32_t zero;
 } tte_dequantize_s8_params;
 
-/** y = clamp(round(x / scale) + zero, -128, 127); y may lie on the start of x. */
-TTE_KERNEL tte_quantize_s8(const tte_quantize_s8_params *p, const float *x, int8_t *y)
+/** y = clamp(round(x / scale) + zero, -128, 127); y may lie on the start of x; `mask` may be NULL. */
+TTE_KERNEL tte_quantize_s8(const tte_quantize_s8_params *p, const float *x, int8_t *y, uint8_t *restrict mask)
 {
     for (int32_t i = 0; i < p->size; i++) {
         const float ratio = x[i] / p->scale;
         const int32_t q = p->onnx ? tte_round_even(ratio) : tte_round_away(ratio);
-        y[i] = (int8_t)tte_clamp_s32(q + p->zero, -128, 127);
+        y[i] = tte_clamp_masked(q + p->zero, -128, 127, mask, i);
     }
 }
 

@@ -26,11 +26,16 @@ TTE_KERNEL tte_residual_update_s8(const tte_residual_update_params *p, const int
 {
     for (int32_t j = 0; j < p->channels; j++) {
         const float by = rate[0] * factor[c + j];
-        for (int32_t i = j * p->row; i < (j + 1) * p->row; i++) {
+        for (int32_t i = 0; i < p->row; i++) {
             const int32_t to = tte_fixed_step(w[i], r[i], by * d[i], 256);
             y[i] = (int8_t)((to + 128) >> 8);
             y1[i] = (int8_t)(to - ((to + 128) >> 8) * 256);
         }
+        w += p->row;
+        r += p->row;
+        d += p->row;
+        y += p->row;
+        y1 += p->row;
     }
 }
 
@@ -41,11 +46,16 @@ TTE_KERNEL tte_residual_update_s16(const tte_residual_update_params *p, const in
 {
     for (int32_t j = 0; j < p->channels; j++) {
         const float by = rate[0] * factor[c + j];
-        for (int32_t i = j * p->row; i < (j + 1) * p->row; i++) {
+        for (int32_t i = 0; i < p->row; i++) {
             const int32_t to = tte_fixed_step(w[i], r[i], by * d[i], 65536);
             y[i] = (int8_t)((to + 32768) >> 16);
             y1[i] = (int16_t)(to - ((to + 32768) >> 16) * 65536);
         }
+        w += p->row;
+        r += p->row;
+        d += p->row;
+        y += p->row;
+        y1 += p->row;
     }
 }
 

@@ -6,6 +6,7 @@
 #ifndef TTE_UPDATE_H
 #define TTE_UPDATE_H
 
+#include "tte/tte_fixed.h"
 #include "tte/tte_stepping.h"
 
 typedef struct {
@@ -30,10 +31,13 @@ TTE_KERNEL tte_update_s8(const tte_update_params *p, const int8_t *w, const floa
     const tte_key key = tte_key_of(clock, number[0]);
     for (int32_t j = 0; j < p->channels; j++) {
         const float by = rate[0] * factor[c + j];
-        for (int32_t i = j * p->row; i < (j + 1) * p->row; i++) {
-            const int32_t q = w[i] + tte_stochastic(by * d[i], tte_bits(key, c * p->row + i));
-            y[i] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+        for (int32_t i = 0; i < p->row; i++) {
+            const int32_t q = w[i] + tte_stochastic(by * d[i], tte_bits(key, (c + j) * p->row + i));
+            y[i] = (int8_t)tte_clamp_s32(q, -128, 127);
         }
+        w += p->row;
+        d += p->row;
+        y += p->row;
     }
 }
 
@@ -44,10 +48,13 @@ TTE_KERNEL tte_update_s32(const tte_update_params *p, const int32_t *w, const fl
     const tte_key key = tte_key_of(clock, number[0]);
     for (int32_t j = 0; j < p->channels; j++) {
         const float by = rate[0] * factor[c + j];
-        for (int32_t i = j * p->row; i < (j + 1) * p->row; i++) {
-            const int64_t q = (int64_t)w[i] + tte_stochastic(by * d[i], tte_bits(key, c * p->row + i));
+        for (int32_t i = 0; i < p->row; i++) {
+            const int64_t q = (int64_t)w[i] + tte_stochastic(by * d[i], tte_bits(key, (c + j) * p->row + i));
             y[i] = (int32_t)(q < INT32_MIN ? INT32_MIN : q > INT32_MAX ? INT32_MAX : q);
         }
+        w += p->row;
+        d += p->row;
+        y += p->row;
     }
 }
 

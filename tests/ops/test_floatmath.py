@@ -43,3 +43,11 @@ def test_log() -> None:
     error = abs(floatmath.log(x).astype(np.float64) - want)
     assert floatmath.log(x).dtype == np.float32
     assert (error / np.spacing(abs(want).astype(np.float32))).max() <= 2
+
+
+@pytest.mark.parametrize("ours", [floatmath.exp, floatmath.log, floatmath.tanh, floatmath.sigmoid])
+def test_wider_arguments_are_smooth(ours: Callable[[Array], Array]) -> None:
+    """As finite differences need: within the accuracy of f32 of what f32 gives, in f64."""
+    x = np.linspace(0.01, 5, 1001)
+    assert ours(x).dtype == np.float64
+    np.testing.assert_allclose(ours(x), ours(x.astype(np.float32)), rtol=1e-6, atol=1e-7)

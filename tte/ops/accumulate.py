@@ -28,7 +28,7 @@ class Accumulate(Op):
             (F32, F32),
             form="channels",
             inplace=((0, 0), (1, 1)),
-            per_out=4.0,
+            per_out=3.5,
         ),
     )
 

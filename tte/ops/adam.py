@@ -36,7 +36,7 @@ class Adam(Op):
             (F32, F32, F32),
             form="channels",
             inplace=((0, 0), (1, 1), (2, 2)),
-            per_out=16.0,
+            per_out=8.0,
         ),
     )
 

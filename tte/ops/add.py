@@ -8,9 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tte import broadcast, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte import broadcast, clamps, fixed
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.broadcast_grad import BroadcastGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
@@ -27,18 +29,30 @@ class Add(Op):
     """y = clamp(a + b, low, high); axes of one element are repeated, as in numpy.
 
     In s8, by `rounding`: TFLITE (and SINGLE) brings a and b to twice the larger scale with 20 more bits, adds, and
-    brings the sum to `out`, each rounded twice; ONNX computes in f32.
+    brings the sum to `out`, each rounded twice; ONNX computes in f32. `masked` adds a result u1: 1 where the value
+    before the clamp lay within it.
     """
 
     low: float = -math.inf
     high: float = math.inf
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE
+    masked: bool = False
 
     operands = ("a", "b")
     sign: ClassVar[int] = 1
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("tte_add_s8", "add.h", (S8, S8), (S8,), form="flat", inplace=EITHER, when=same, needs="one shape"),
+        Kernel(
+            "tte_add_s8",
+            "add.h",
+            (S8, S8),
+            (S8,),
+            form="flat",
+            inplace=EITHER,
+            when=same,
+            needs="one shape",
+            takes=("b", "y", "y1"),
+        ),
         Kernel(
             "tte_add_s8_mve",
             "add_mve.h",
@@ -62,16 +76,17 @@ class Add(Op):
             when=same,
             needs="one shape",
             per_out=18.0,
+            takes=("b", "y", "y1"),
         ),
-        Kernel("tte_add_broadcast_s8", "add.h", (S8, S8), (S8,), per_out=40.0),
+        Kernel("tte_add_broadcast_s8", "add.h", (S8, S8), (S8,), per_out=40.0, takes=("b", "y", "y1")),
         Kernel("tte_add_f32", "add.h", (F32, F32), (F32,), form="flat", inplace=EITHER, when=same, needs="one shape"),
         Kernel("tte_add_broadcast_f32", "add.h", (F32, F32), (F32,), per_out=30.0),
     )
 
     def infer(self, *types: TensorType) -> Types:
-        """a and b give y of their common shape."""
+        """a and b give y of their common shape, and the mask."""
         a, b = types
-        return broadcast.result(self, a, b, self.out)
+        return clamps.results(self, broadcast.result(self, a, b, self.out)[0], self.masked)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact."""
@@ -87,11 +102,20 @@ class Add(Op):
             a = fixed.scaled(a * 2**LEFT, int(p["m_a"]), int(p["shift_a"]))
             b = fixed.scaled(b * 2**LEFT, int(p["m_b"]), int(p["shift_b"]))
             q = fixed.scaled(a + self.sign * b, int(p["m_y"]), int(p["shift_y"]))
-        return (np.clip(q + p["zero_y"], p["lo"], p["hi"]).astype(np.int8),)
+        return clamps.clamped(q + p["zero_y"], int(p["lo"]), int(p["hi"]), outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the result, summed where an input was repeated."""
+        if grads[0] is None:
+            return None, None
+        g, (a, b) = unclamped(graph, grads[0], outs, self.low, self.high), (v.type.shape for v in ins)
+        of_a = g if a == g.type.shape else graph.emit(BroadcastGrad(a), g)[0]
+        of_b = g if (b, self.sign) == (g.type.shape, 1) else graph.emit(BroadcastGrad(b, float(self.sign)), g)[0]
+        return of_a, of_b
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Size, strides, sign, clamp; in s8 also zero points, scales and LiteRT's multipliers and right shifts."""
-        (a, b), (y,) = ins, outs
+        (a, b), y = ins, outs[0]
         sizes: Params = broadcast.strides(a, b) | {"size": y.size, "sign": self.sign}
         if a.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
@@ -118,6 +142,9 @@ class Add(Op):
             Example.random(cls(out=q), a, row, consts=(1,)),
             Example.random(cls(out=q, rounding=onnx), TensorType((1, 3, 1, 4), S8, q), a),
             Example.random(cls(0.0, out=q, rounding=onnx), a, b),
+            Example.random(cls(0.0, 6.0, Quant((0.02,), -128), masked=True), a, b),
+            Example.random(cls(out=Quant((0.03,), 5), rounding=onnx, masked=True), a, b),
+            Example.random(cls(out=Quant((0.03,), 5), masked=True), a, row),
             Example.random(cls(low=0.0), f, f),
             Example.random(cls(), f, TensorType((2, 1), F32)),
         )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte import clamps, fixed
 from tte.geometry import pooled, taps, well_formed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types, Window
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.ops.average_pool_grad import AveragePoolGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 NEG, POS = -math.inf, math.inf
@@ -38,7 +40,8 @@ class AveragePool(Op):
 
     Elements outside x do not count, unless `padded`: then they count as zero. In s8, by `rounding`: TFLITE (and SINGLE)
     rounds the mean of the integers, ties away from zero, and keeps the scale of x; ONNX adds reals in f32, in the order
-    of ONNX Runtime (which decides ties), and quantises to `out` (the scale of x where there is none).
+    of ONNX Runtime (which decides ties), and quantises to `out` (the scale of x where there is none). `masked` adds a
+    result u1: 1 where the value before the clamp lay within it.
     """
 
     size: tuple[int, int]
@@ -49,6 +52,7 @@ class AveragePool(Op):
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE
     padded: bool = False
+    masked: bool = False
 
     kernels = (
         Kernel(
@@ -60,6 +64,7 @@ class AveragePool(Op):
             when=lambda ins, outs, params: "order" not in params,
             needs="LiteRT's integers",
             per_mac=4.0,
+            takes=("y", "y1", "r"),
         ),
         Kernel(
             "tte_average_pool_rows_s8",
@@ -106,12 +111,13 @@ class AveragePool(Op):
             when=lambda ins, outs, params: "order" in params,
             needs="ONNX's floats",
             per_mac=8.0,
+            takes=("y", "y1", "r"),
         ),
         Kernel("tte_average_pool_f32", "average_pool.h", (F32,), (F32,), form="window", per_mac=4.0),
     )
 
     def infer(self, *types: TensorType) -> Types:
-        """x[1,h,w,c] gives y[1,oh,ow,c]."""
+        """x[1,h,w,c] gives y[1,oh,ow,c], and the mask."""
         (x,) = types
         self.expect(len(x.shape) == 4 and 0 not in x.shape, f"x must have four dimensions, none empty, not {x}")
         self.expect(x.shape[0] == 1, f"batch {x.shape[0]} is not supported", "export the model with batch 1")
@@ -123,11 +129,11 @@ class AveragePool(Op):
         if x.dtype is S8:
             self.expect(quant is not None, "x needs a scale")
             self.expect(self.rounding is Rounding.ONNX or quant == x.quant, f"the scale of {x} must be kept")
-        return (TensorType((1, oh, ow, x.shape[3]), x.dtype, quant),)
+        return clamps.results(self, TensorType((1, oh, ow, x.shape[3]), x.dtype, quant), self.masked)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact; floats are added in order of ky, kx."""
-        (x,), (y,) = args, outs
+        (x,), y = args, outs[0]
         ones = np.ones((1, *x.shape[1:3], 1), np.int64)
         inside = sum(taps(ones, self.size, self.stride, self.pads, 0), np.zeros((1, 1, 1, 1), np.int64))
         count = np.full_like(inside, math.prod(self.size)) if self.padded else inside
@@ -136,13 +142,13 @@ class AveragePool(Op):
             d = (x.astype(np.int64) - p["zero_x"]).astype(np.float32) * np.float32(p["scale_x"])
             mean = self._sum(d, int(p["order"])) / count.astype(np.float32)
             q = fixed.round_even(mean / np.float32(p["scale_y"])) + p["zero_y"]
-            return (np.clip(q, p["lo"], p["hi"]).astype(np.int8),)
+            return clamps.clamped(q, int(p["lo"]), int(p["hi"]), outs)
         wide = x if ins[0].dtype is F32 else x.astype(np.int64)
         total = sum(taps(wide, self.size, self.stride, self.pads, 0), np.zeros(y.shape, wide.dtype))
         if ins[0].dtype is F32:
             return (np.clip(total / count.astype(x.dtype), self.low, self.high).astype(x.dtype),)
         q = np.sign(total) * ((abs(total) + count // 2) // count)
-        return (np.clip(q, p["lo"], p["hi"]).astype(np.int8),)
+        return clamps.clamped(q, int(p["lo"]), int(p["hi"]), outs)
 
     def _sum(self, d: Array, order: int) -> Array:
         """The sum of every window, in the kernel's order; what lies outside adds nothing."""
@@ -165,9 +171,17 @@ class AveragePool(Op):
             return LANES
         return COLUMNS if self.stride[1] <= 2 else ROWS
 
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Each window's gradient in equal parts."""
+        (g, *_), (x,) = grads, ins
+        if g is None:
+            return (None,)
+        g, shape = unclamped(graph, g, outs, self.low, self.high), (x.type.shape[1], x.type.shape[2])
+        return graph.emit(AveragePoolGrad(self.size, self.stride, self.pads, shape, self.padded), g)
+
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, the divisor where it is fixed (else 0), and the clamp; in s8 also scales and zero points."""
-        (x,), (y,) = ins, outs
+        (x,), y = ins, outs[0]
         sizes: Params = {"w": x.shape[2], "c": x.shape[3], "kh": self.size[0], "kw": self.size[1], "ow": y.shape[2]}
         sizes |= {"stride": self.stride[1], "left": self.pads[1], "count": math.prod(self.size) * self.padded}
         if x.dtype is F32:
@@ -201,6 +215,8 @@ class AveragePool(Op):
             Example.random(cls((6, 7), out=q, rounding=onnx), x),
             Example.random(cls((3, 2), (2, 3), (1, 0, 0, 1), out=q, rounding=onnx), x),
             Example.random(cls((3, 2), (1, 2), (2, 1, 0, 0), 0.0, 2.0, y, onnx, True), x),
+            Example.random(cls((3, 3), (2, 2), (1, 1, 1, 1), -1.0, 1.0, masked=True), x),
+            Example.random(cls((3, 2), (1, 2), (2, 1, 0, 0), 0.0, 2.0, y, onnx, True, True), x),
             Example.random(cls((3, 3), (2, 2), (0, 0, 1, 1), 0.0), f),
             Example.random(cls((2, 2), (1, 1), (1, 1, 0, 0), padded=True), f),
         )

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from tte import dsp, fixed, mve
+from tte import clamps, dsp, fixed, mve
+from tte.errors import Unsupported
 from tte.filters import (
     compact,
     dense,
@@ -22,10 +23,15 @@ from tte.filters import (
     threes,
     widening,
 )
-from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types, Window
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Consts, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.ops.bias_grad import BiasGrad
+from tte.ops.conv_grad_w import ConvGradW
+from tte.ops.conv_grad_x import ConvGradX
+from tte.ops.mask_grad import MaskGrad, unclamped
+from tte.ops.slice import Slice
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
-F32, S8, S32, U1 = DType.F32, DType.S8, DType.S32, DType.U1
+F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
 
 
@@ -169,9 +175,7 @@ class Conv(Op):
             self.expect(None not in (x.quant, w.quant, self.out), "x, w and the result need scales")
             self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by output")
             self.expect(kh * kw * cg <= MAX_K, f"more than {MAX_K} products in a sum may overflow")
-        self.expect(x.dtype is S8 or not self.masked, "only results in s8 have a mask")
-        y = TensorType((1, oh, ow, co), x.dtype, self.out)
-        return (y, TensorType(y.shape, U1)) if self.masked else (y,)
+        return clamps.results(self, TensorType((1, oh, ow, co), x.dtype, self.out), self.masked)
 
     def _joined(self, types: Types) -> TensorType:
         """The type of w and rest together."""
@@ -198,8 +202,7 @@ class Conv(Op):
         acc = self._sums(x.astype(np.int64) - zero_x, w.astype(np.int64), outs[0].shape) + b
         p = self.params(ins, outs)
         free = fixed.finish(self.rounding, acc, np.asarray(p["q"])) + p["zero_y"]
-        y = free.clip(p["lo"], p["hi"])
-        return (y.astype(np.int8), (y == free).astype(np.uint8))[: len(outs)]
+        return clamps.clamped(free, int(p["lo"]), int(p["hi"]), outs)
 
     def _sums(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
         """Sums without bias, added in order of ky, kx, ci."""
@@ -220,6 +223,34 @@ class Conv(Op):
                 else:
                     acc += np.einsum("nhwgic,goc->nhwgo", tap, weights)
         return acc.reshape(1, oh, ow, co)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Of x, w and b. In s8 the scales of w are in the gradient of the sums, whose clamp has a mask."""
+        (g, *_), (x, w, *_), types = grads, ins, tuple(v.type for v in ins)
+        if g is None:
+            return (None,) * len(ins)
+        single = depthwise(types, (), {})
+        if not single and not dense(types, (), {}):
+            raise Unsupported(self.label(), f"groups of {w} have no gradient", "freeze what comes before it")
+        k, scales = w.type.shape[0 if single else 3], []
+        if x.type.dtype is S8:
+            self.expect(self.masked, "in s8 it has a gradient only with a mask")
+            s_w = np.broadcast_to(np.array(filters(types).scaling.scale, np.float32), outs[0].type.shape[3:])
+            s_x = np.float32(x.type.scaling.scale[0])
+            rows = k if single else len(s_w)
+            of_w, of_y = TensorType((rows,), F32), TensorType(s_w.shape, F32)
+            (g,) = graph.emit(MaskGrad(), g, outs[1], graph.constant("scale", of_y, s_w))
+            scales = [graph.constant("w_scale", of_w, s_x / s_w[:rows])]
+            (g_b,) = graph.emit(BiasGrad(), g, graph.constant("b_scale", of_y, 1 / s_w))
+        else:
+            g = unclamped(graph, g, outs, self.low, self.high)
+            (g_b,) = graph.emit(BiasGrad(), g)
+        steps = self.stride, self.pads, self.dilation
+        shape, kernel = ((v.type.shape[1], v.type.shape[2]) for v in (x, w))
+        (g_x,) = graph.emit(ConvGradX(*steps, shape, single), g, w, *ins[3:])
+        kept = x if k == x.type.shape[3] else graph.emit(Slice(k), x)[0]
+        (g_w,) = graph.emit(ConvGradW(*steps, kernel, single), g, kept, *scales)
+        return (g_x, g_w, g_b, None)[: len(ins)]
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.types import DType, Quant, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -45,6 +45,10 @@ class Dequantize(Op):
         q = ins[0].scaling
         scale = np.array(q.scale, np.float32).reshape([-1 if k == q.axis else 1 for k in range(args[0].ndim)])
         return ((args[0].astype(np.int64) - q.zero).astype(np.float32) * scale,)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """The gradient of the real numbers, as it is."""
+        return (grads[0],)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements, scale and zero point."""

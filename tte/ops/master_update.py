@@ -33,7 +33,7 @@ class MasterUpdate(Op):
             (S8, F32),
             form="channels",
             inplace=((0, 0), (1, 1)),
-            per_out=14.0,
+            per_out=16.0,
         ),
     )
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte import clamps, fixed
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.mask_grad import unclamped
+from tte.ops.mean_grad import MeanGrad
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -29,16 +31,17 @@ class Mean(Op):
     """y = mean of x along `axes`, which are neighbours; they stay as axes of one element if `keep`.
 
     In s8, by `rounding`: TFLITE (and SINGLE) multiplies the sum by a Q31 number that divides by the count, rounded
-    twice; ONNX divides in f32.
+    twice; ONNX divides in f32. `masked` adds a result u1: 1 where the value before the clamp lay within it.
     """
 
     axes: tuple[int, ...]
     keep: bool = False
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE
+    masked: bool = False
 
     kernels = (
-        Kernel("tte_mean_s8", "mean.h", (S8,), (S8,), per_mac=4.0),
+        Kernel("tte_mean_s8", "mean.h", (S8,), (S8,), per_mac=4.0, takes=("y", "y1")),
         Kernel(
             "tte_mean_rows_s8",
             "mean.h",
@@ -55,7 +58,7 @@ class Mean(Op):
     )
 
     def infer(self, *types: TensorType) -> Types:
-        """x gives y without `axes`."""
+        """x gives y without `axes`, and the mask."""
         (x,) = types
         first, rank = min(self.axes, default=0), len(x.shape)
         neighbours = (
@@ -67,7 +70,7 @@ class Mean(Op):
             self.expect(None not in (x.quant, self.out), "x and the result need scales")
             self.expect(self._sizes(x)[1] < 2**23, "sums over 2**23 elements may overflow")
         kept = tuple(1 if k in self.axes else n for k, n in enumerate(x.shape) if self.keep or k not in self.axes)
-        return (TensorType(kept, x.dtype, self.out),)
+        return clamps.results(self, TensorType(kept, x.dtype, self.out), self.masked)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact; floats are added in order."""
@@ -84,11 +87,17 @@ class Mean(Op):
             q = fixed.round_even(mean / np.float32(p["scale_y"]))
         else:
             q = fixed.scaled(total, int(p["m"]), int(p["shift"]))
-        return (np.clip(q + p["zero_y"], -128, 127).astype(np.int8).reshape(outs[0].shape),)
+        return clamps.clamped((q + p["zero_y"]).reshape(outs[0].shape), -128, 127, outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In equal parts."""
+        if grads[0] is None:
+            return (None,)
+        return graph.emit(MeanGrad(self.axes, ins[0].type.shape), unclamped(graph, grads[0], outs))
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes before, along and behind the axes; in s8 also scales, zero points, and the multiplier of the sum."""
-        (x,), (y,) = ins, outs
+        (x,), y = ins, outs[0]
         outer, n, inner = self._sizes(x)
         sizes: Params = {"outer": outer, "n": n, "inner": inner, "w": x.shape[-2] if len(x.shape) > 1 else 1}
         if x.dtype is F32:
@@ -116,5 +125,7 @@ class Mean(Op):
             Example.random(cls((1, 2), True, q), x),
             Example.random(cls((3,), False, y), x),
             Example.random(cls((1, 2), False, y, Rounding.ONNX), x),
+            Example.random(cls((1, 2), True, Quant((0.01,), 9), masked=True), x),
+            Example.random(cls((3,), False, Quant((0.02,), 3), Rounding.ONNX, True), x),
             Example.random(cls((1, 2)), TensorType((1, 3, 5, 6), F32)),
         )

@@ -37,7 +37,7 @@ class Momentum(Op):
             (F32, F32),
             form="channels",
             inplace=((0, 0), (1, 1)),
-            per_out=5.0,
+            per_out=2.5,
         ),
     )
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import broadcast, fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte import broadcast, clamps, fixed
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.broadcast_grad import BroadcastGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
@@ -25,26 +27,37 @@ class Mul(Op):
     """y = clamp(a * b, low, high), element by element; axes of one element are repeated, as in numpy.
 
     In s8, by `rounding`: TFLITE (and SINGLE) brings the product to `out` by a Q31 multiplier, rounded twice; ONNX
-    computes in f32.
+    computes in f32. `masked` adds a result u1: 1 where the value before the clamp lay within it.
     """
 
     low: float = -math.inf
     high: float = math.inf
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE
+    masked: bool = False
 
     operands = ("a", "b")
     kernels = (
-        Kernel("tte_mul_s8", "mul.h", (S8, S8), (S8,), form="flat", inplace=EITHER, when=same, needs="one shape"),
-        Kernel("tte_mul_broadcast_s8", "mul.h", (S8, S8), (S8,), per_out=30.0),
+        Kernel(
+            "tte_mul_s8",
+            "mul.h",
+            (S8, S8),
+            (S8,),
+            form="flat",
+            inplace=EITHER,
+            when=same,
+            needs="one shape",
+            takes=("b", "y", "y1"),
+        ),
+        Kernel("tte_mul_broadcast_s8", "mul.h", (S8, S8), (S8,), per_out=30.0, takes=("b", "y", "y1")),
         Kernel("tte_mul_f32", "mul.h", (F32, F32), (F32,), form="flat", inplace=EITHER, when=same, needs="one shape"),
         Kernel("tte_mul_broadcast_f32", "mul.h", (F32, F32), (F32,), per_out=30.0),
     )
 
     def infer(self, *types: TensorType) -> Types:
-        """a and b give y of their common shape."""
+        """a and b give y of their common shape, and the mask."""
         a, b = types
-        return broadcast.result(self, a, b, self.out)
+        return clamps.results(self, broadcast.result(self, a, b, self.out)[0], self.masked)
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact."""
@@ -57,11 +70,19 @@ class Mul(Op):
             q = fixed.round_even(real / np.float32(p["scale_y"]))
         else:
             q = fixed.scaled(a * b, int(p["m"]), int(p["shift"]))
-        return (np.clip(q + p["zero_y"], p["lo"], p["hi"]).astype(np.int8),)
+        return clamps.clamped(q + p["zero_y"], int(p["lo"]), int(p["hi"]), outs)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Times the other factor, summed where this one was repeated."""
+        if grads[0] is None:
+            return None, None
+        g, (a, b) = unclamped(graph, grads[0], outs, self.low, self.high), ins
+        (of_a,), (of_b,) = (graph.emit(BroadcastGrad(v.type.shape), g, by) for v, by in ((a, b), (b, a)))
+        return of_a, of_b
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Size, strides, clamp; in s8 also zero points, scales and LiteRT's multiplier and right shift."""
-        (a, b), (y,) = ins, outs
+        (a, b), y = ins, outs[0]
         sizes: Params = broadcast.strides(a, b) | {"size": y.size}
         if a.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
@@ -84,6 +105,8 @@ class Mul(Op):
             Example.random(cls(0.0, 6.0, Quant((0.02,), -128)), a, gate),
             Example.random(cls(out=q, rounding=onnx), a, b),
             Example.random(cls(out=q, rounding=onnx), TensorType((1,), S8, q), a, consts=(0,)),
+            Example.random(cls(out=Quant((0.02,), 9), masked=True), a, b),
+            Example.random(cls(0.0, 2.0, q, onnx, True), a, gate),
             Example.random(cls(high=1.0), f, f),
             Example.random(cls(), f, TensorType((2, 1), F32)),
         )

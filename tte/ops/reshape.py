@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tte.op import Arrays, Example, Kernel, Op, Types
-from tte.types import DType, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Types, Values
+from tte.types import DType, TensorType, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Reshape(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Elements stay where they are."""
         return (args[0].reshape(self.shape),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In the shape of x."""
+        return graph.emit(Reshape(ins[0].type.shape), grads[0]) if grads[0] else (None,)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -33,7 +33,7 @@ class ResidualUpdate(Op):
             (S8, rest),
             form="channels",
             inplace=((0, 0), (1, 1)),
-            per_out=15.0,
+            per_out=14.0,
             params="tte_residual_update",
         )
         for rest in (S8, S16)

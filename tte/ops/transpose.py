@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.types import Array, DType, Quant, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 RANK = 4
@@ -36,6 +36,10 @@ class Transpose(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """numpy's transpose."""
         return (args[0].transpose(self.perm),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In the order of x."""
+        return graph.emit(Transpose(invert(self.perm)), grads[0]) if grads[0] else (None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Extents of y and the stride of each of its axes in x, merged to four: axes that stay together are one."""

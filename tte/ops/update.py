@@ -40,7 +40,7 @@ class Update(Op):
             per_out=per_out,
             params="tte_update",
         )
-        for dtype, per_out in ((F32, 6.0), (S8, 24.0), (S32, 35.0))
+        for dtype, per_out in ((F32, 8.0), (S8, 32.0), (S32, 41.0))
     )
 
     def infer(self, *types: TensorType) -> Types:
