@@ -12,6 +12,7 @@ from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
 from tte.learning import Learning
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
+from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
@@ -160,7 +161,7 @@ def choices(module: Module, board: Board, io: frozenset[str], between: int) -> I
 
 def _chosen(module: Module, board: Board, io: frozenset[str], prefer: Prefer) -> Program:
     """Kernel calls in the module's order; with `rows`, the first input comes row by row."""
-    program = select(module, board, "caller" in io, prefer)
+    program = chains(select(module, board, "caller" in io, prefer), board)
     return stream(program) if "rows" in io else program
 
 
