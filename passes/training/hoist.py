@@ -11,15 +11,15 @@ from tte.target import Board
 from tte.types import Value
 
 
-def schedule(module: Module, board: Board) -> Module:
+def hoist(module: Module, board: Board) -> Module:
     """Every graph in an order in which gradients die young, and maps of which a part is saved die before that is read.
 
     A new value of a state comes as soon as nobody reads the old one any more. All other nodes keep their order.
     """
-    return module.map(_scheduled)
+    return module.map(_hoisted)
 
 
-def _scheduled(graph: Graph) -> Graph:
+def _hoisted(graph: Graph) -> Graph:
     """The graph with the nodes that cannot wait moved up."""
     renewed = {new: old for old, new in graph.updates}
     readers: dict[Value, set[Node]] = {}

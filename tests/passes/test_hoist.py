@@ -6,7 +6,7 @@ from blocks import Shape, block, inputs
 
 from tte.interp import interpret
 from tte.ir import verify
-from tte.passes.training.schedule import schedule
+from tte.passes.training.hoist import hoist
 from tte.target import load_board
 
 HOST = load_board("host")
@@ -14,7 +14,7 @@ HOST = load_board("host")
 
 def test_updates_come_as_soon_as_they_can() -> None:
     module = block(Shape(project=True, depthwise=8))
-    found = schedule(module, HOST)
+    found = hoist(module, HOST)
     verify(found)
     names = [n.outs[0].name for n in found.graphs[0].nodes]
     assert names.index("b_p_new") == names.index("db_p") + 1
