@@ -17,7 +17,7 @@ from tte.op import Example, Kernel, Op, Slices
 from tte.ops import all_ops
 from tte.types import TensorType
 
-FLAGS = "-std=c11 -O1 -ffp-contract=off -fno-strict-aliasing -fsanitize=address,undefined -fno-sanitize-recover=all"
+FLAGS = "-std=c11 -O1 -ffp-contract=off -fno-math-errno -fno-strict-aliasing -fsanitize=address,undefined -fno-sanitize-recover=all"
 SLICED = {n: op for n, op in all_ops().items() if any(k.form == "channels" for k in op.kernels)}
 
 
