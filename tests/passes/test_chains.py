@@ -21,7 +21,7 @@ from tte.replay import check_plan
 from tte.target import load_board
 
 HOST = load_board("host")
-QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=40)
+QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=12)
 shapes = st.builds(
     Shape,
     size=st.integers(3, 6),
