@@ -31,18 +31,38 @@ TTE_INLINE float tte_grad_weight(const tte_conv_grad_x_params *p, tte_grad_weigh
                     : tte_float_at(w.rest, w.s8, row * (p->channels - p->k) + i - p->k);
 }
 
+/** Where the weights for channels i to i + 4 of x lie: in one of two tensors, or (`mixed`) in both. */
+typedef struct {
+    const void *from;
+    int32_t pitch, at, mixed;
+} tte_grad_source;
+
+TTE_INLINE tte_grad_source tte_grad_source_of(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t i)
+{
+    return i >= p->k ? (tte_grad_source){w.rest, p->channels - p->k, i - p->k, 0}
+                     : (tte_grad_source){w.w, p->k, i, i + 4 > p->k};
+}
+
+/** The weights of filter o at tap t for channels i to i + 4 of x. */
+TTE_INLINE tte_floats4 tte_grad_weight4(const tte_conv_grad_x_params *p, tte_grad_weights w, tte_grad_source source,
+                                        int32_t o, int32_t t, int32_t i)
+{
+    const int32_t first = (o * p->kh * p->kw + t) * source.pitch + source.at;
+    if (source.mixed) {
+        return (tte_floats4){tte_grad_weight(p, w, o, t, i), tte_grad_weight(p, w, o, t, i + 1),
+                             tte_grad_weight(p, w, o, t, i + 2), tte_grad_weight(p, w, o, t, i + 3)};
+    }
+    return (tte_floats4){tte_float_at(source.from, w.s8, first), tte_float_at(source.from, w.s8, first + 1),
+                         tte_float_at(source.from, w.s8, first + 2), tte_float_at(source.from, w.s8, first + 3)};
+}
+
 /** to[rows,4] = the weights of filters first.. at tap t for channels i.. of x. */
 TTE_INLINE void tte_grad_columns(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t first, int32_t rows,
                                  int32_t t, int32_t i, float *restrict to)
 {
-    const int32_t taps = p->kh * p->kw, later = i >= p->k;
-    const int32_t pitch = later ? p->channels - p->k : p->k, at = later ? i - p->k : i;
-    const void *from = later ? w.rest : w.w;
-    for (int32_t o = first; o < first + rows; o++, to += 4) {
-        for (int32_t l = 0; l < 4; l++) {
-            to[l] = i < p->k && i + 4 > p->k ? tte_grad_weight(p, w, o, t, i + l)
-                                             : tte_float_at(from, w.s8, (o * taps + t) * pitch + at + l);
-        }
+    const tte_grad_source source = tte_grad_source_of(p, w, i);
+    for (int32_t o = 0; o < rows; o++) {
+        tte_store4(to + 4 * o, tte_grad_weight4(p, w, source, first + o, t, i));
     }
 }
 
@@ -162,23 +182,32 @@ TTE_INLINE void tte_grad_make(const tte_conv_grad_x_params *p, const float *rest
     }
 }
 
+/** Channels j to j + 4 of y from four of g, pointwise. */
+TTE_INLINE void tte_grad_take4(const tte_conv_grad_x_params *p, const float *restrict g, tte_grad_weights w,
+                               float *restrict y, int32_t j, int32_t begin)
+{
+    const tte_grad_source source = tte_grad_source_of(p, w, j);
+    const tte_floats4 w0 = tte_grad_weight4(p, w, source, 0, 0, j), w1 = tte_grad_weight4(p, w, source, 1, 0, j);
+    const tte_floats4 w2 = tte_grad_weight4(p, w, source, 2, 0, j), w3 = tte_grad_weight4(p, w, source, 3, 0, j);
+    y += j;
+    for (int32_t i = 0; i < p->h * p->w; i++, g += p->g_pitch, y += p->y_pitch) {
+        tte_floats4 sums = begin ? tte_all4(0.0f) : tte_load4(y);
+        sums = tte_add4(sums, g[0], w0);
+        sums = tte_add4(sums, g[1], w1);
+        sums = tte_add4(sums, g[2], w2);
+        tte_store4(y, tte_add4(sums, g[3], w3));
+    }
+}
+
 /** All channels of y from four of g, pointwise. */
 TTE_INLINE void tte_grad_take(const tte_conv_grad_x_params *p, const float *restrict g, tte_grad_weights w,
                               float *restrict y, int32_t begin)
 {
     for (int32_t j = 0; j + 4 <= p->c; j += 4) {
-        float rows[16];
-        tte_grad_columns(p, w, 0, 4, 0, j, rows);
-        const tte_floats4 w0 = tte_load4(rows), w1 = tte_load4(rows + 4);
-        const tte_floats4 w2 = tte_load4(rows + 8), w3 = tte_load4(rows + 12);
-        const float *from = g;
-        float *to = y + j;
-        for (int32_t i = 0; i < p->h * p->w; i++, from += p->g_pitch, to += p->y_pitch) {
-            tte_floats4 sums = begin ? tte_all4(0.0f) : tte_load4(to);
-            sums = tte_add4(sums, from[0], w0);
-            sums = tte_add4(sums, from[1], w1);
-            sums = tte_add4(sums, from[2], w2);
-            tte_store4(to, tte_add4(sums, from[3], w3));
+        if (begin) {
+            tte_grad_take4(p, g, w, y, j, 1);
+        } else {
+            tte_grad_take4(p, g, w, y, j, 0);
         }
     }
     for (int32_t j = p->c / 4 * 4; j < p->c; j++) {
