@@ -39,12 +39,12 @@ TTE_INLINE void tte_grad_tile(const tte_conv_grad_x_params *p, const float *rest
 TTE_INLINE void tte_grad_run(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
                              int32_t rows, int32_t pixels, int32_t begin, float *restrict y, int32_t pitch)
 {
-    int32_t i = 0;
-    for (; i + 4 <= pixels; i += 4) {
-        tte_grad_tile(p, g + i * p->g_pitch, w, rows, 4, begin, y + i * pitch, pitch);
+    int32_t left = pixels;
+    for (; left >= 4; left -= 4, g += 4 * p->g_pitch, y += 4 * pitch) {
+        tte_grad_tile(p, g, w, rows, 4, begin, y, pitch);
     }
-    for (; i < pixels; i++) {
-        tte_grad_tile(p, g + i * p->g_pitch, w, rows, 1, begin, y + i * pitch, pitch);
+    for (; left > 0; left--, g += p->g_pitch, y += pitch) {
+        tte_grad_tile(p, g, w, rows, 1, begin, y, pitch);
     }
 }
 
