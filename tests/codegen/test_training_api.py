@@ -29,7 +29,7 @@ def made(folder: Path, board_name: str = "host", sanitize: bool = True) -> tuple
 
 def lessons() -> tuple[list[Arrays], list[float]]:
     rng = np.random.default_rng(1)
-    images = rng.standard_normal((STEPS, 1, INPUTS)).astype(np.float32)
+    images = rng.integers(-128, 128, (STEPS, 1, INPUTS), np.int8)
     examples: list[Arrays] = [(x, np.array([i % CLASSES], np.int32)) for i, x in enumerate(images)]
     return examples, [0.1 / (1 + i) for i in range(STEPS)]
 
