@@ -112,8 +112,9 @@ def frozen_channels(module: Module, graph: Graph) -> dict[Value, tuple[int, ...]
     for node in graph.nodes:
         if not isinstance(node.op, Conv) or node.ins[1].type.quant is None:
             continue
-        w, b = node.ins[1:3]
-        scale = np.broadcast_to(np.asarray(w.type.scaling.scale), b.type.shape)
+        w, b, *rest = node.ins[1:]
+        parts = [w, *rest] if w.type.shape[0] < b.type.size else [w]  # depthwise ones are split by channel
+        scale = np.concatenate([np.broadcast_to(v.type.scaling.scale, v.type.shape[:1]) for v in parts])
         dead = (scale < DEAD_SCALE) | (abs(init[b].astype(np.int64)) >= DEAD_BIAS)
         channels = tuple(int(c) for c in np.flatnonzero(dead))
         found |= {b: channels, w: tuple(c for c in channels if c < w.type.shape[0])}
