@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
+from tte.op import Arrays, Example, Kernel, Params, Slices, Types
 from tte.ops.conv_grad_w import ConvGradW
 from tte.types import Array, DType, Quant, TensorType
 
