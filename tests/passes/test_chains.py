@@ -15,13 +15,13 @@ from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import plan_memory
 from tte.passes.select import select
-from tte.passes.training.schedule import schedule
+from tte.passes.training.hoist import hoist
 from tte.program import Call, Inner, Loop, MemoryPlan, Program
 from tte.replay import check_plan
 from tte.target import load_board
 
 HOST = load_board("host")
-QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=40)
+QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=12)
 shapes = st.builds(
     Shape,
     size=st.integers(3, 6),
@@ -38,7 +38,7 @@ shapes = st.builds(
 
 
 def planned(shape: Shape, looped: bool = True) -> tuple[Program, MemoryPlan]:
-    program = select(schedule(block(shape), HOST), HOST)
+    program = select(hoist(block(shape), HOST), HOST)
     program = order(chains(program, HOST) if looped else program)
     return program, plan_memory(program)
 
