@@ -2,7 +2,6 @@
 #ifndef TTE_ROUNDED_GRAD_W_H
 #define TTE_ROUNDED_GRAD_W_H
 
-#include "tte/kernels/conv_grad_w.h"
 #include "tte/tte.h"
 #include "tte/tte_fixed.h"
 #include "tte/tte_integers.h"
@@ -23,8 +22,8 @@ TTE_INLINE tte_sums4 tte_rounded_tap(const tte_rounded_grad_w_params *p, const v
                                      int32_t first, int32_t last, int32_t t, int32_t j, int32_t l, int32_t n)
 {
     const int32_t ky = t / p->kw, kx = t % p->kw;
-    const tte_span ys = tte_grad_inside(ky, p->oh, p->h, p->top, p->stride_y, p->dilation_y);
-    const tte_span xs = tte_grad_inside(kx, p->ow, p->w, p->left, p->stride_x, p->dilation_x);
+    const tte_span ys = tte_taken(ky, p->oh, p->h, p->top, p->stride_y, p->dilation_y);
+    const tte_span xs = tte_taken(kx, p->ow, p->w, p->left, p->stride_x, p->dilation_x);
     tte_sums4 s = {0, 0, 0, 0};
     for (int32_t oy = tte_max_s32(ys.first, first); oy < tte_min_s32(ys.last, last); oy++) {
         const int32_t row = (oy * p->stride_y - p->top + ky * p->dilation_y) * p->w - p->left + kx * p->dilation_x;
