@@ -41,12 +41,14 @@ class IntegerGradients:
         for node in graph.nodes:
             for v in node.ins:
                 readers.setdefault(v, []).append(node)
+        kept = {*graph.results}
         nodes: list[Node] = []
         rounded: dict[Value, tuple[Value, Value]] = {}
         shared: dict[Value, int] = {}
         for node in graph.nodes:
-            y, taken = node.outs[0], readers.get(node.outs[0], [])
-            if isinstance(node.op, MaskGrad) and len(node.ins) == 3 and taken and all(_reads(r, y) for r in taken):
+            y = node.outs[0]
+            taken = readers.get(y, []) if isinstance(node.op, MaskGrad) and len(node.ins) == 3 else []
+            if taken and y not in kept and all(_reads(r, y) for r in taken):
                 shared[y] = _group(y, taken)
                 q, step = names.emit(RoundGrad(self.bits, shared[y]), *node.ins, name=f"{y.name}_rounded")
                 rounded[y] = q, step

@@ -2,7 +2,6 @@
 #ifndef TTE_ROUNDED_GRAD_X_H
 #define TTE_ROUNDED_GRAD_X_H
 
-#include "tte/kernels/conv_grad_x.h"
 #include "tte/tte.h"
 #include "tte/tte_dot.h"
 #include "tte/tte_floats4.h"
@@ -19,6 +18,27 @@ typedef struct {
     int32_t g_pitch, y_pitch; /* elements from one pixel to the next */
 } tte_rounded_grad_x_params;
 
+/** The taps first <= k < last, every step-th, that may bring something to row (or column) `at` of y. */
+typedef struct { int32_t first, last, step; } tte_bringing;
+
+/** Those of n rows of g under a filter of `size`; without dilation all of these do. */
+TTE_INLINE tte_bringing tte_bringing_to(int32_t at, int32_t size, int32_t n, int32_t pad, int32_t stride,
+                                        int32_t dilation)
+{
+    const int32_t up = at + pad, least = up - (n - 1) * stride;
+    if (dilation > 1) {
+        return (tte_bringing){0, size, 1};
+    }
+    return (tte_bringing){least > 0 ? least : up % stride, up < size ? up + 1 : size, stride};
+}
+
+/** The row (or column) of g from which tap k brings something to `at`, or -1. */
+TTE_INLINE int32_t tte_brought_from(int32_t at, int32_t k, int32_t n, int32_t pad, int32_t stride, int32_t dilation)
+{
+    const int32_t up = at + pad - k * dilation;
+    return dilation > 1 && (up < 0 || up % stride != 0 || up / stride >= n) ? -1 : up / stride;
+}
+
 /** The weights for channels i to i + n of x, in all filters: rows of `pitch` elements. */
 typedef struct { const int8_t *first; int32_t pitch; } tte_grad_matrix;
 
@@ -34,12 +54,12 @@ TTE_INLINE tte_floats4 tte_rounded_pixel(const tte_rounded_grad_x_params *p, con
                                          const float *step, tte_grad_matrix w, int32_t iy, int32_t ix, int32_t n,
                                          tte_floats4 total)
 {
-    const tte_grad_taps ys = tte_grad_reach(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
-    const tte_grad_taps xs = tte_grad_reach(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
+    const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
+    const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
     for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
-        const int32_t oy = tte_grad_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
+        const int32_t oy = tte_brought_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
         for (int32_t kx = xs.first; oy >= 0 && kx < xs.last; kx += xs.step) {
-            const int32_t ox = tte_grad_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
+            const int32_t ox = tte_brought_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
             for (int32_t o = 0; ox >= 0 && o < p->co; o += p->group) {
                 tte_sums4 s = {0, 0, 0, 0};
                 for (int32_t l = o; l < o + p->group; l++) {
@@ -95,15 +115,15 @@ TTE_INLINE void tte_rounded_depthwise_x(const tte_rounded_grad_x_params *p, cons
 {
     for (int32_t i = 0; i < p->h * p->w; i++, y += p->y_pitch) {
         const int32_t iy = i / p->w, ix = i % p->w;
-        const tte_grad_taps ys = tte_grad_reach(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
-        const tte_grad_taps xs = tte_grad_reach(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
+        const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
+        const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
         for (int32_t j = 0; j < p->c; j++) {
             const int8_t *filter = tte_grad_filter(p, w, rest, c, j);
             int32_t sum = 0;
             for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
-                const int32_t oy = tte_grad_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
+                const int32_t oy = tte_brought_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
                 for (int32_t kx = xs.first; oy >= 0 && kx < xs.last; kx += xs.step) {
-                    const int32_t ox = tte_grad_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
+                    const int32_t ox = tte_brought_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
                     if (ox >= 0) {
                         sum += tte_integer_at(g, s8, (oy * p->ow + ox) * p->g_pitch + j) * filter[ky * p->kw + kx];
                     }
