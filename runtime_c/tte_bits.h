@@ -8,8 +8,9 @@
 /** Let element i be `bit`, 0 or 1. */
 TTE_INLINE void tte_set_bit(uint8_t *bits, int32_t i, int32_t bit)
 {
-    const uint32_t others = bits[i / 8] & ~(1u << i % 8);
-    bits[i / 8] = (uint8_t)(others | (uint32_t)bit << i % 8);
+    uint8_t *const byte = bits + (uint32_t)i / 8;
+    const uint32_t place = (uint32_t)i % 8;
+    *byte = (uint8_t)((*byte & ~(1u << place)) | (uint32_t)bit << place);
 }
 
 /** x clamped to [lo, hi], in s8; element i of `mask`, if that is not NULL, says whether x lay there. */

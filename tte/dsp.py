@@ -16,8 +16,7 @@ def pairs(runs: int, k: int) -> int:
 
 def patches(ins: Types, outs: Types, params: Params) -> int:
     """Bytes of four patches in s16, for any alignment."""
-    _, kh, kw, c = ins[1].shape
-    return 16 * pairs(kh, kw * c) + 3
+    return 16 * pairs(int(params["kh"]), int(params["kw"]) * int(params["c"])) + 3
 
 
 def patches2(ins: Types, outs: Types, params: Params) -> int:
@@ -30,9 +29,16 @@ def patches1(ins: Types, outs: Types, params: Params) -> int:
     return (patches(ins, outs, params) - 3) // 4 + 3
 
 
+def known(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
+    """Weights and biases, s64, these 0 where they are given at run time; see fixed.with_room."""
+    if "b" not in consts:
+        return consts["w"].astype(np.int64), np.zeros(len(consts["w"]), np.int64)
+    return fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].quant)
+
+
 def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Weights [co, runs, ..] as words {a0, b0, a1, b1} of two channels, a and b, and two values; see `order`."""
-    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].quant)
+    w, b = known(consts, ins, outs)
     runs = w.shape[1] if w.ndim > 2 else 1
     places = order(runs, w[0].size // runs)
     padded = np.zeros((len(w) + len(w) % 2, w[0].size + 1), np.int8)
@@ -41,9 +47,28 @@ def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
     return {"w": np.ascontiguousarray(words).reshape(len(words), -1).view(np.int32), "q": records(consts, b)}
 
 
+def packed_anew(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of weights by pairs and of four patches, for any alignment."""
+    words = pairs(int(params["kh"]), int(params["kw"]) * int(params["c"])) * ((int(params["co"]) + 1) // 2)
+    return 4 * words + patches(ins, outs, params)
+
+
+def phases_anew(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of depthwise weights by phase, and of `touched`."""
+    kh, kw, stride = (int(params[k]) for k in ("kh", "kw", "stride"))
+    words = sum((len(range(phase, kw, stride)) + 1) // 2 for phase in range(min(stride, kw)))
+    return int(params["co"]) * ((kh + 1) // 2) * words * 4 + touched(ins, outs, params)
+
+
+def live(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights and biases as they are, and constants of channels without biases."""
+    q = records(consts, np.zeros(int(consts["co"]), np.int64))
+    return {**{k: v for k, v in consts.items() if k in ("w", "b", "rest")}, "q": q}
+
+
 def nines(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Depthwise weights [c, 3, 3, 1] as [c, 9], in words that unpack into pairs; the zero point of x in the biases."""
-    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    w, b = known(consts, ins, outs)
     flat = w.reshape(len(w), 9)
     places = [0, 1, 3, 4, 2, 6, 5, 7, 8]  # pairs of rows 0 and 1: columns 0, 1, 2; the first two of row 2; the last
     return {"w": flat[:, places].astype(np.int8), "q": records(consts, b - ins[0].scaling.zero * flat.sum(1))}
@@ -57,7 +82,7 @@ def touched(ins: Types, outs: Types, params: Params) -> int:
 
 def by_phase(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Depthwise weights as words {upper k, upper l, lower k, lower l} of two rows and the columns k, l used in turn."""
-    w, b = fixed.with_room(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].scaling)
+    w, b = known(consts, ins, outs)
     (c, kh, kw), stride = w.shape[:3], int(consts["stride"])
     phases = [list(range(phase, kw, stride)) for phase in range(min(stride, kw))]
     columns = [k for phase in phases for k in phase + [-1] * (len(phase) % 2)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from tte.op import Params, Types
+import numpy as np
+
+from tte.op import Consts, Example, Op, Params, Types
 from tte.types import TensorType
 
 
@@ -14,7 +17,7 @@ def split_axis(ins: Types) -> int:
 
 
 def filters(ins: Types) -> TensorType:
-    """The type of all filters: w, joined with rest where there is one."""
+    """The type of all filters: w, joined with rest where there is one, which continues it (see `check`)."""
     if len(ins) < 4:
         return ins[1]
     w, rest, axis = ins[1], ins[3], split_axis(ins)
@@ -23,6 +26,44 @@ def filters(ins: Types) -> TensorType:
     if quant and rest.quant and axis == 0 and quant.axis == 0:
         quant = replace(quant, scale=quant.scale + rest.quant.scale)
     return replace(w, shape=shape, quant=quant)
+
+
+def check(op: Op, types: Types) -> TensorType:
+    """`filters`, or a BadModel that says why w and rest cannot be joined."""
+    if len(types) < 4:
+        return types[1]
+    x, w, _, rest = types
+    axis, n = split_axis(types), len(w.shape)
+    others = [i for i in range(n) if i != axis]
+    fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
+    op.expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
+    scaled = (w.quant is None) == (rest.quant is None) and (axis == 0 or w.quant == rest.quant)
+    op.expect(scaled and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
+    whole = filters(types)
+    single = whole.shape[3] == 1 and whole.shape[0] == x.shape[3]
+    op.expect(single if axis == 0 else whole.shape[3] == x.shape[3], f"filters of {whole} cannot be split")
+    return whole
+
+
+def split(e: Example, k: int) -> Example:
+    """The example with its filters in two parts, the first of which has k channels; depthwise: k filters."""
+    w, axis = e.ins[1], 0 if e.ins[1].shape[3] == 1 else 3
+    parts, types = np.split(e.args[1], [k], axis), list[TensorType]()
+    for part, at in zip(parts, (slice(k), slice(k, None)), strict=True):
+        cut = w.quant and replace(w.quant, scale=w.quant.scale[at] if axis == 0 else w.quant.scale)
+        types.append(replace(w, shape=part.shape, quant=cut))
+    args = (e.args[0], parts[0], e.args[2], parts[1])
+    return replace(e, ins=(e.ins[0], types[0], e.ins[2], types[1]), args=args, consts=(*e.consts, 3))
+
+
+def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights [c, kh, kw, 1] as [kh, kw, c], so that neighbouring channels are neighbours."""
+    return {**consts, "w": np.ascontiguousarray(consts["w"][:, :, :, 0].transpose(1, 2, 0))}
+
+
+def patch(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of the pixels under a filter."""
+    return math.prod(ins[1].shape[1:])
 
 
 def depthwise(ins: Types, outs: Types, params: Params) -> bool:

@@ -35,11 +35,17 @@ TTE_INLINE int32_t tte_dsp_sum3(const tte_dsp_filter3 *w, tte_dsp_column a, tte_
     return tte_dsp_mla(c.third, w->e, tte_dsp_mla2(tte_dsp_pair(a.third, b.third), w->d, abc));
 }
 
-/** Unpack nine weights; for rows that lie outside x they become 0, and `start` loses their part of the zero point. */
-TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w, tte_span ky, int32_t zero, int32_t *start)
+/** Nine weights as tte/dsp.py lays them out. */
+TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w)
 {
-    const int32_t ab = tte_dsp_load4(w), cd = tte_dsp_load4(w + 4), both = tte_dsp_twice(zero);
-    tte_dsp_filter3 f = {tte_dsp_even_of(ab), tte_dsp_odd_of(ab), tte_dsp_even_of(cd), tte_dsp_odd_of(cd), w[8]};
+    const int32_t ab = tte_dsp_load4(w), cd = tte_dsp_load4(w + 4);
+    return (tte_dsp_filter3){tte_dsp_even_of(ab), tte_dsp_odd_of(ab), tte_dsp_even_of(cd), tte_dsp_odd_of(cd), w[8]};
+}
+
+/** The weights of rows that lie outside x become 0, and `start` loses their part of the zero point. */
+TTE_INLINE tte_dsp_filter3 tte_dsp_inside3(tte_dsp_filter3 f, tte_span ky, int32_t zero, int32_t *start)
+{
+    const int32_t both = tte_dsp_twice(zero);
     if (ky.first > 0) {
         *start = tte_dsp_mla(zero, (int16_t)f.a + (int16_t)f.b + (int16_t)f.c, *start);
         f.a &= ~0xffff;
@@ -55,7 +61,8 @@ TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w, tte_span ky, in
 
 /** One channel of a row at stride 1: three columns in turn, each read once. */
 TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                             const tte_dsp_filter3 *w, const int32_t *q, int32_t start, int8_t *y)
+                             const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t j,
+                             int32_t start, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
     const int32_t inside = tte_min_s32(p->ow, p->w + p->left - 2); /* columns whose filter ends inside x */
@@ -63,15 +70,15 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
     int32_t ox = 0;
     for (; ox + 3 <= inside; ox += 3, y += 3 * p->c) {
         c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
         a = tte_dsp_read3(&x, p->c);
-        y[p->c] = tte_dsp_finish(o, tte_dsp_sum3(w, b, c, a, start), q);
+        y[p->c] = tte_dsp_result(o, tte_dsp_sum3(w, b, c, a, start), q, live, j, (ox + 1) * p->c + j);
         b = tte_dsp_read3(&x, p->c);
-        y[2 * p->c] = tte_dsp_finish(o, tte_dsp_sum3(w, c, a, b, start), q);
+        y[2 * p->c] = tte_dsp_result(o, tte_dsp_sum3(w, c, a, b, start), q, live, j, (ox + 2) * p->c + j);
     }
     for (; ox < p->ow; ox++, y += p->c) {
         c = ox < inside ? tte_dsp_read3(&x, p->c) : outside;
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
         a = b;
         b = c;
     }
@@ -79,7 +86,8 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
 
 /** One channel of a row at stride 2: a column is shared by two filters. */
 TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                                     const tte_dsp_filter3 *w, const int32_t *q, int32_t start, int8_t *y)
+                                     const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t j,
+                                     int32_t start, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
     const int32_t inside = tte_min_s32(p->ow, (p->w + p->left - 1) / 2);
@@ -87,34 +95,43 @@ TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_
     int32_t ox = 0;
     for (; ox < inside; ox++, y += p->c) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c), c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
         a = c;
     }
     if (ox < p->ow) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, outside, start), q);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, outside, start), q, live, j, ox * p->c + j);
+    }
+}
+
+/** One row of channel j, whose filter is `w` and whose sum is 0 where x is. */
+TTE_INLINE void tte_dsp_channel3(const tte_conv_s8_params *p, const void *const *x, tte_span ky, tte_dsp_filter3 w,
+                                 const int32_t *q, const tte_dsp_live *live, int32_t j, int32_t start, int8_t *y)
+{
+    const tte_dsp_out o = tte_conv_dsp_out(p);
+    const int8_t *const middle = x[1];
+    const int8_t *const top = ky.first == 0 ? x[0] : middle, *const bottom = ky.last == 3 ? x[2] : middle;
+    const tte_dsp_rows3 rows = {top + j, middle + j, bottom + j};
+    const tte_dsp_filter3 filter = tte_dsp_inside3(w, ky, p->zero_x, &start);
+    if (p->stride == 1) {
+        tte_dsp_row3(p, &o, rows, &filter, q, live, j, start, y + j);
+    } else {
+        tte_dsp_row3_stride2(p, &o, rows, &filter, q, live, j, start, y + j);
     }
 }
 
 /**
  * As tte_depthwise_s8 for a filter of 3x3 that reaches at most 1 outside x, stride 1 or 2. w[c,9] and q as tte/dsp.py
- * lays them out, zero_x in the biases.
+ * lays them out, zero_x in the biases. b and `mask` may be NULL.
  */
 TTE_KERNEL tte_depthwise3_s8_dsp(const tte_depthwise3_s8_params *p, const void *const *x, tte_span ky,
-                                 const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y)
+                                 const int8_t *restrict w, const int32_t *restrict b, const int32_t *restrict q,
+                                 int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
-    const int8_t *const middle = x[1];
-    const int8_t *const top = ky.first == 0 ? x[0] : middle, *const bottom = ky.last == 3 ? x[2] : middle;
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
     for (int32_t j = 0; j < p->co; j++, q += tte_dsp_words(&o)) {
-        const tte_dsp_rows3 rows = {top + j, middle + j, bottom + j};
-        int32_t start = q[0];
-        const tte_dsp_filter3 filter = tte_dsp_load_filter3(w + 9 * j, ky, p->zero_x, &start);
-        if (p->stride == 1) {
-            tte_dsp_row3(p, &o, rows, &filter, q, start, y + j);
-        } else {
-            tte_dsp_row3_stride2(p, &o, rows, &filter, q, start, y + j);
-        }
+        tte_dsp_channel3(p, x, ky, tte_dsp_load_filter3(w + 9 * j), q, &live, j, q[0], y);
     }
 }
 
@@ -196,19 +213,20 @@ TTE_INLINE int32_t tte_dsp_add_rows1(int32_t sum, const tte_conv_s8_params *p, c
     return sum;
 }
 
-/** Four output columns of a channel; x and w are those of the first pair of rows, others follow. */
+/** Four output columns of channel j, results i on; x and w are those of the first pair of rows, others follow. */
 TTE_INLINE void tte_dsp_block4(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_span pairs, const int32_t *x,
-                               const int8_t *w, int32_t bytes, const int32_t *q, int8_t *y)
+                               const int8_t *w, int32_t bytes, const int32_t *q, const tte_dsp_live *live, int32_t j,
+                               int32_t i, int8_t *y)
 {
     tte_dsp_columns4 s = {q[0], q[0], q[0], q[0]};
     TTE_DSP_ROLL
-    for (int32_t i = pairs.first; i < pairs.last; i++) {
-        s = tte_dsp_add_rows(s, p, x + i * tte_dsp_touched(p), w + i * bytes);
+    for (int32_t k = pairs.first; k < pairs.last; k++) {
+        s = tte_dsp_add_rows(s, p, x + k * tte_dsp_touched(p), w + k * bytes);
     }
-    y[0] = tte_dsp_finish(o, s.a, q);
-    y[p->c] = tte_dsp_finish(o, s.b, q);
-    y[2 * p->c] = tte_dsp_finish(o, s.c, q);
-    y[3 * p->c] = tte_dsp_finish(o, s.d, q);
+    y[0] = tte_dsp_result(o, s.a, q, live, j, i);
+    y[p->c] = tte_dsp_result(o, s.b, q, live, j, i + p->c);
+    y[2 * p->c] = tte_dsp_result(o, s.c, q, live, j, i + 2 * p->c);
+    y[3 * p->c] = tte_dsp_result(o, s.d, q, live, j, i + 3 * p->c);
 }
 
 /** Bytes of the weights of a pair of rows: as many words as each phase needs for two columns a word. */
@@ -225,9 +243,9 @@ TTE_INLINE int32_t tte_dsp_pair_bytes(const tte_conv_s8_params *p)
  * As tte_depthwise_s8 for dilation 1. w and q as tte/dsp.py lays them out. `pairs` takes, for every two rows of the
  * filter, a word per column that is touched, and 3 bytes more.
  */
-TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
-                                const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y,
-                                int8_t *restrict pairs)
+TTE_INLINE void tte_dsp_depthwise(const tte_conv_s8_params *p, const void *const *x, tte_span ky,
+                                  const int8_t *restrict w, const int32_t *restrict q, const tte_dsp_live *live,
+                                  int8_t *restrict y, int8_t *restrict pairs)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const int32_t width = tte_dsp_touched(p), bytes = tte_dsp_pair_bytes(p);
@@ -244,16 +262,26 @@ TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *co
         }
         int32_t ox = 0;
         for (; ox + 4 <= p->ow; ox += 4) {
-            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, y + ox * p->c + j);
+            const int32_t at = ox * p->c + j;
+            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, live, j, at, y + at);
         }
         for (; ox < p->ow; ox++) {
             int32_t sum = q[0];
             for (int32_t i = used.first; i < used.last; i++) {
                 sum = tte_dsp_add_rows1(sum, p, columns + i * width + ox * p->stride, w + i * bytes);
             }
-            y[ox * p->c + j] = tte_dsp_finish(&o, sum, q);
+            y[ox * p->c + j] = tte_dsp_result(&o, sum, q, live, j, ox * p->c + j);
         }
     }
+}
+
+/** tte_dsp_depthwise of row r; b and `mask` may be NULL. */
+TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
+                                const int8_t *restrict w, const int32_t *restrict b, const int32_t *restrict q,
+                                int8_t *restrict y, uint8_t *restrict mask, int32_t r, int8_t *restrict pairs)
+{
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_dsp_depthwise(p, x, ky, w, q, &live, y, pairs);
 }
 
 #endif

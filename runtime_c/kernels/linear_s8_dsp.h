@@ -32,8 +32,8 @@ TTE_INLINE tte_dsp_sums4 tte_dsp_sum4(const int8_t *x, int32_t k, int32_t zero, 
 }
 
 /** As tte_linear_s8; w and q as tte/dsp.py lays them out. */
-TTE_KERNEL tte_linear_s8_dsp(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
-                             const int32_t *restrict q, int8_t *restrict y)
+TTE_INLINE void tte_dsp_linear(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
+                               const int32_t *restrict q, const tte_dsp_live *live, int8_t *restrict y)
 {
     const tte_dsp_out o = {p->rounding, p->shift >= 2, p->zero_y, p->lo, p->hi};
     const int32_t words = tte_dsp_words(&o);
@@ -41,18 +41,26 @@ TTE_KERNEL tte_linear_s8_dsp(const tte_linear_s8_params *p, const int8_t *restri
         for (int32_t j = 0; j < p->n; j += 4) {
             const tte_dsp_sums4 s = tte_dsp_sum4(x, p->k, p->zero_x, w, q, words, j, p->n);
             const int32_t *const r = q + j * words;
-            y[j] = tte_dsp_finish(&o, s.a, r);
+            const int32_t at = i * p->n + j;
+            y[j] = tte_dsp_result(&o, s.a, r, live, j, at);
             if (j + 1 < p->n) {
-                y[j + 1] = tte_dsp_finish(&o, s.b, r + words);
+                y[j + 1] = tte_dsp_result(&o, s.b, r + words, live, j + 1, at + 1);
             }
             if (j + 2 < p->n) {
-                y[j + 2] = tte_dsp_finish(&o, s.c, r + 2 * words);
+                y[j + 2] = tte_dsp_result(&o, s.c, r + 2 * words, live, j + 2, at + 2);
             }
             if (j + 3 < p->n) {
-                y[j + 3] = tte_dsp_finish(&o, s.d, r + 3 * words);
+                y[j + 3] = tte_dsp_result(&o, s.d, r + 3 * words, live, j + 3, at + 3);
             }
         }
     }
+}
+
+/** As tte_linear_s8; w and q as tte/dsp.py lays them out. */
+TTE_KERNEL tte_linear_s8_dsp(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
+                             const int32_t *restrict q, int8_t *restrict y)
+{
+    tte_dsp_linear(p, x, w, q, TTE_DSP_FIXED, y);
 }
 
 /** A sum as a float, scaled and clamped. */
