@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tte import fixed
-from tte.op import Consts, Params, Types
-from tte.types import Array, Rounding
+from tte.filters import compact, gapless, narrowing, pointwise, threes, widening
+from tte.op import Consts, Kernel, Params, Types
+from tte.types import Array, DType, Rounding
+
+S8, S32 = DType.S8, DType.S32
 
 
 def pairs(runs: int, k: int) -> int:
@@ -123,3 +128,79 @@ def _words(columns: list[Array]) -> Array:
     """The columns beside each other, modulo 2**32 as s32, with one more row if their length is odd."""
     table = np.stack(columns, 1).astype(np.int64)
     return np.pad(table, ((0, len(table) % 2), (0, 0))).astype(np.uint64).astype(np.uint32).view(np.int32)
+
+
+_fixed = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="dsp", packs=("w",), per_out=12.0)
+_flat = partial(_fixed, header="conv_s8_dsp.h", pack=by_pairs, form="flat", takes=("w", "b", "q", "y", "y1", "scratch"))
+_pixels = partial(_flat, scratch=patches, rest=(1.9, 2.5, 4.0), per_mac=0.85, per_out=9.0)
+_rows = partial(_fixed, form="window", takes=("w", "b", "q", "y", "y1", "r", "scratch"))
+_dense = partial(_rows, header="conv_s8_dsp.h", pack=by_pairs, when=compact, needs="dense without gaps")
+_single = partial(_rows, header="depthwise_s8_dsp.h")
+_three = "3x3, one filter per channel, stride 1 or 2, padding of at most 1"
+_CONV_FIXED = (
+    _pixels("tte_pointwise_s8_dsp", when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
+    _pixels("tte_pointwise_s8_dsp", when=widening, needs="1x1 at stride 1, to more channels"),
+    _dense("tte_conv_s8_dsp", scratch=patches, rest=(1.9, 2.5, 4.0), per_mac=0.9),
+    _dense("tte_conv2_s8_dsp", params="tte_conv_s8", scratch=patches2, rest=(2.0,), per_mac=1.3),
+    _dense("tte_conv1_s8_dsp", params="tte_conv_s8", scratch=patches1, per_mac=1.85, per_out=15.0),
+    _flat(
+        "tte_pixel_s8_dsp",
+        params="tte_conv_s8",
+        when=pointwise,
+        needs="1x1 at stride 1",
+        takes=("w", "b", "q", "y", "y1"),
+        per_mac=1.35,
+    ),
+    _single(
+        "tte_depthwise_s8_dsp",
+        when=gapless,
+        needs="one filter per channel, without gaps",
+        scratch=touched,
+        pack=by_phase,
+        rest=(1.6, 3.0, 4.5),
+        per_mac=1.2,
+        per_out=20.0,
+    ),
+    _single(
+        "tte_depthwise3_s8_dsp",
+        when=threes,
+        needs=_three,
+        pack=nines,
+        takes=("w", "b", "q", "y", "y1", "r"),
+        per_mac=1.1,
+    ),
+)
+
+_live = partial(
+    Kernel,
+    header="conv_live_s8_dsp.h",
+    ins=(S8, S8, S32, S8),
+    outs=(S8,),
+    isa="dsp",
+    optional=1,
+    pack=live,
+    packs=(),
+    lives="w",
+)
+_live_pixels = partial(
+    _live,
+    "tte_pointwise_live_s8_dsp",
+    form="flat",
+    scratch=packed_anew,
+    takes=("w", "b", "rest", "q", "y", "y1", "scratch"),
+    per_mac=0.95,
+)
+_live_rows = partial(_live, form="window", takes=("w", "b", "rest", "q", "y", "y1", "r", "scratch"), per_mac=1.3)
+_CONV_LIVE = (
+    _live_pixels(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
+    _live_pixels(when=widening, needs="1x1 at stride 1, to more channels"),
+    _live_rows("tte_conv_live_s8_dsp", when=compact, needs="dense without gaps", scratch=packed_anew, per_mac=1.0),
+    _live_rows(
+        "tte_depthwise_live_s8_dsp",
+        when=gapless,
+        needs="one filter per channel, without gaps",
+        scratch=phases_anew,
+    ),
+    _live_rows("tte_depthwise3_live_s8_dsp", when=threes, needs=_three, takes=("w", "b", "rest", "q", "y", "y1", "r")),
+)
+CONV = (*_CONV_FIXED, *_CONV_LIVE)

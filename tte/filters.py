@@ -1,14 +1,19 @@
-"""What the filters of a convolution are, and which forms of it there are: what kernels ask of a node. Floor 2."""
+"""What the filters of a convolution are, and which forms of it there are: what kernels ask of a node. Floor 1."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
-from tte.op import Consts, Example, Op, Params, Types
-from tte.types import TensorType
+from tte.types import Array, TensorType
+
+Types: TypeAlias = tuple[TensorType, ...]
+Params: TypeAlias = Mapping[str, int | float | Array]
+Consts: TypeAlias = dict[str, Array]
 
 
 def split_axis(ins: Types) -> int:
@@ -16,7 +21,7 @@ def split_axis(ins: Types) -> int:
     return 0 if ins[1].shape[0] < ins[2].shape[0] else 3
 
 
-def filters(ins: Types) -> TensorType:
+def whole(ins: Types) -> TensorType:
     """The type of all filters: w, joined with rest where there is one, which continues it (see `check`)."""
     if len(ins) < 4:
         return ins[1]
@@ -28,32 +33,21 @@ def filters(ins: Types) -> TensorType:
     return replace(w, shape=shape, quant=quant)
 
 
-def check(op: Op, types: Types) -> TensorType:
-    """`filters`, or a BadModel that says why w and rest cannot be joined."""
+def check(expect: Callable[[bool, str], None], types: Types) -> TensorType:
+    """`whole`, after `expect` was asked to complain if w and rest cannot be joined."""
     if len(types) < 4:
         return types[1]
     x, w, _, rest = types
     axis, n = split_axis(types), len(w.shape)
     others = [i for i in range(n) if i != axis]
     fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
-    op.expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
+    expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
     scaled = (w.quant is None) == (rest.quant is None) and (axis == 0 or w.quant == rest.quant)
-    op.expect(scaled and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
-    whole = filters(types)
-    single = whole.shape[3] == 1 and whole.shape[0] == x.shape[3]
-    op.expect(single if axis == 0 else whole.shape[3] == x.shape[3], f"filters of {whole} cannot be split")
-    return whole
-
-
-def split(e: Example, k: int) -> Example:
-    """The example with its filters in two parts, the first of which has k channels; depthwise: k filters."""
-    w, axis = e.ins[1], 0 if e.ins[1].shape[3] == 1 else 3
-    parts, types = np.split(e.args[1], [k], axis), list[TensorType]()
-    for part, at in zip(parts, (slice(k), slice(k, None)), strict=True):
-        cut = w.quant and replace(w.quant, scale=w.quant.scale[at] if axis == 0 else w.quant.scale)
-        types.append(replace(w, shape=part.shape, quant=cut))
-    args = (e.args[0], parts[0], e.args[2], parts[1])
-    return replace(e, ins=(e.ins[0], types[0], e.ins[2], types[1]), args=args, consts=(*e.consts, 3))
+    expect(scaled and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
+    found = whole(types)
+    single = found.shape[3] == 1 and found.shape[0] == x.shape[3]
+    expect(single if axis == 0 else found.shape[3] == x.shape[3], f"filters of {found} cannot be split")
+    return found
 
 
 def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
@@ -68,7 +62,7 @@ def patch(ins: Types, outs: Types, params: Params) -> int:
 
 def depthwise(ins: Types, outs: Types, params: Params) -> bool:
     """One filter per channel."""
-    x, w = ins[0].shape, filters(ins).shape
+    x, w = ins[0].shape, whole(ins).shape
     return w[3] == 1 and w[0] == x[3]
 
 
@@ -84,7 +78,7 @@ def narrowing(ins: Types, outs: Types, params: Params) -> bool:
 
 def dense(ins: Types, outs: Types, params: Params) -> bool:
     """All input channels feed all output channels."""
-    return filters(ins).shape[3] == ins[0].shape[3]
+    return whole(ins).shape[3] == ins[0].shape[3]
 
 
 def widening(ins: Types, outs: Types, params: Params) -> bool:
@@ -110,4 +104,4 @@ def gapless(ins: Types, outs: Types, params: Params) -> bool:
 
 def matmul(ins: Types, outs: Types, params: Params) -> bool:
     """Each pixel of the result from one pixel that lies in x."""
-    return filters(ins).shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
+    return whole(ins).shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
