@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tte.errors import InternalError, TteError, one_line
 
@@ -42,6 +43,30 @@ def progress(what: str) -> Generator[None]:
     finally:
         done.set()
         teller.join()
+
+
+@contextmanager
+def counted(what: str, total: int) -> Generator[Callable[[int, str], None]]:
+    """Tell how far something is that has so many parts: a bar on a terminal, else a line every half minute.
+
+    What it yields is to be called with how many parts were done since, and perhaps with what is worth telling.
+    """
+    done, note, start = 0, "", time.monotonic()
+    due = start + PATIENCE
+    words = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*words, TextColumn("{task.fields[note]}"), console=ERR, disable=not ERR.is_terminal) as bar:
+        task = bar.add_task(what, total=total, note="")
+
+        def tell(parts: int, words: str = "") -> None:
+            nonlocal done, note, due
+            done, note = done + parts, words or note
+            bar.update(task, completed=done, note=note)
+            if not ERR.is_terminal and (now := time.monotonic()) >= due:
+                due = now + 30
+                extra = f"; {note}" if note else ""
+                print(f"tte: {what}: {done} of {total} ({now - start:.0f} s){extra}", file=sys.stderr, flush=True)
+
+        yield tell
 
 
 def show_json(table: Mapping[str, object]) -> None:

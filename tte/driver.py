@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
+from tte.learning import Learning
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
+from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
-from tte.passes.memory.plan import check_fit, plan_memory
+from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
@@ -25,6 +27,14 @@ from tte.passes.simplify.fuse_activation import fuse_activation
 from tte.passes.simplify.fuse_pad import fuse_pad
 from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
+from tte.passes.training.front import Front
+from tte.passes.training.head import Head, HeadKind
+from tte.passes.training.hoist import hoist
+from tte.passes.training.linear_as_conv import linear_as_conv
+from tte.passes.training.real_layers import RealLayers
+from tte.passes.training.train_states import TrainStates
+from tte.passes.training.train_step import TrainStep
+from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
 from tte.replay import check_plan
 from tte.store import files
@@ -73,11 +83,27 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """What the device shall learn, and how. `head` asks for a new classifier of so many classes."""
+
+    plan: TrainPlan
+    learning: Learning = field(default_factory=Learning)
+    head: int | None = None
+    head_kind: HeadKind = "float"
+
+    def passes(self, io: tuple[Pass, ...]) -> tuple[Pass, ...]:
+        """What makes `infer` of a simplified module trainable, and adds `train_step`; `io` are the passes of --io."""
+        head = (Head(self.head, self.head_kind, self.learning.seed),) if self.head is not None else ()
+        states = (RealLayers(self.plan), linear_as_conv, Front(self.plan), TrainStates(self.plan))
+        return (*head, dce, *io, *states, TrainStep(self.learning), dce, hoist)
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What the user chose. `io` is a set of caller, quantized, rows (DESIGN 7).
 
     `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
-    the peak at its lowest; "balanced" lets the peak grow by a quarter.
+    the peak at its lowest; "balanced" lets the peak grow by a quarter, if the board has room.
     `numerics`: "exact" gives the source runtime's bits, "fast" rounds as cheaply as it can.
     """
 
@@ -85,6 +111,7 @@ class Options:
     trace: Path | None = None
     memory: Memory = "balanced"
     numerics: Numerics = "exact"
+    train: Training | None = None
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
 
@@ -93,9 +120,12 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     """Module -> Module (passes) -> Program -> MemoryPlan -> files."""
     verify(module)
     passes = (*options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
-    passes += (io_quantized, dce) if "quantized" in options.io else ()
+    io = (io_quantized, dce) if "quantized" in options.io else ()
+    passes += options.train.passes(io) if options.train else io
     module = run_passes(module, board, passes, options.trace)
     program, plan = lower(module, board, options)
+    if options.memory == "balanced" and not fits(plan, board):
+        program, plan = lower(module, board, replace(options, memory="smallest"))
     return finish(module, program, plan, board)
 
 
@@ -132,7 +162,7 @@ def choices(module: Module, board: Board, io: frozenset[str], between: int) -> I
 
 def _chosen(module: Module, board: Board, io: frozenset[str], prefer: Prefer) -> Program:
     """Kernel calls in the module's order; with `rows`, the first input comes row by row."""
-    program = select(module, board, "caller" in io, prefer)
+    program = chains(select(module, board, "caller" in io, prefer), board)
     return stream(program) if "rows" in io else program
 
 

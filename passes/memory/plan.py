@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tte.errors import DoesNotFit
-from tte.passes.memory.flow import flow, padded, span
+from tte.passes.memory.flow import flow, span
 from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
-from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Function, MemoryPlan, Program, Slot, padded
 from tte.target import Board
 from tte.types import DType, Value
 
@@ -123,11 +123,16 @@ def _scratch(function: Function, life: _Lives) -> Iterator[tuple[int, list[Value
     yield from shared.items()
 
 
+def fits(plan: MemoryPlan, board: Board) -> bool:
+    """True if the board's sram holds the arena beside the stack."""
+    return board.sram is None or plan.arena <= board.sram - board.cpu.stack
+
+
 def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
     """Refuse what the board's sram cannot hold beside the stack; name the call at the peak and what lives there."""
-    room = None if board.sram is None else board.sram - board.cpu.stack
-    if room is None or plan.arena <= room:
+    if board.sram is None or fits(plan, board):
         return
+    room = board.sram - board.cpu.stack
     steps = ((f, i) for f in program.functions for i in range(-1, len(f.calls) + 1))
     function, step = max(steps, key=lambda at: sum(s.bytes for s in plan.alive(*at)))
     call = function.calls[step] if 0 <= step < len(function.calls) else None

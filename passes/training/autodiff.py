@@ -1,4 +1,4 @@
-"""Gradients at compile time: nodes that compute them, behind those that compute the loss. Floor 5."""
+"""Gradients at compile time: nodes that compute them, behind those that compute the loss. Floor 4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integer results that a gradient passes say which of their elements were not clamped. Floor 5."""
+"""Integer results that a gradient passes say which of their elements were not clamped. Floor 4."""
 
 from __future__ import annotations
 

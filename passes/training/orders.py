@@ -68,6 +68,8 @@ class Orders:
         y = node.outs[0]
         self._join(v for v in node.outs if v.type.shape == y.type.shape)  # a mask has the channels of what was clamped
         match node.op:
+            case Conv() if len(node.ins) == 4:  # split weights have found their order
+                self._pin((*node.ins, *node.outs))
             case Conv() if depthwise(*node.types, {}):
                 self._join((node.ins[0], y))
                 self._layer(node, {0: y})

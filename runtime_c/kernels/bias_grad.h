@@ -3,6 +3,7 @@
 #define TTE_BIAS_GRAD_H
 
 #include "tte/tte.h"
+#include "tte/tte_floats4.h"
 
 typedef struct {
     int32_t pixels, channels; /* of g */
@@ -14,7 +15,14 @@ TTE_KERNEL tte_bias_grad(const tte_bias_grad_params *p, const float *restrict g,
                          float *restrict y, int32_t c)
 {
     (void)c;
-    for (int32_t j = 0; j < p->channels; j++) {
+    for (int32_t j = 0; j + 4 <= p->channels; j += 4) {
+        tte_floats4 sums = tte_all4(0.0f);
+        for (int32_t i = 0; i < p->pixels; i++) {
+            sums = tte_plus4(sums, tte_load4(g + i * p->g_pitch + j));
+        }
+        tte_store4(y + j, scale ? tte_times4(sums, tte_load4(scale + j)) : sums);
+    }
+    for (int32_t j = p->channels / 4 * 4; j < p->channels; j++) {
         float sum = 0.0f;
         for (int32_t i = 0; i < p->pixels; i++) {
             sum += g[i * p->g_pitch + j];

@@ -71,6 +71,8 @@ def test_a_stochastic_step_is_what_it_says() -> None:
     size = np.float32(10) ** rng.uniform(-12, 8, 4000).astype(np.float32)
     t = (rng.choice([-1, 1], 4000) * size).astype(np.float32)
     bits = rng.integers(0, 2**32, 4000, np.uint32)
+    near = np.trunc(t[::2].astype(np.float64) % 1 * 2**32).astype(np.int64) + rng.integers(-2, 3, 2000)
+    bits[::2] = near % 2**32  # where the result changes
     for x, u, got in zip(t, bits, stepping.stochastic(t, bits), strict=True):
         cut = Fraction(math.trunc(Fraction(float(x)) * 2**32), 2**32)
         assert got == math.floor(Fraction(int(u), 2**32) - cut), (x, u)

@@ -84,6 +84,7 @@ class ConvGradW(Op):
         sizes |= {"filters": y.shape[0], "kh": self.kernel[0], "kw": self.kernel[1], "depthwise": int(self.depthwise)}
         sizes |= {"stride_y": self.stride[0], "stride_x": self.stride[1], "top": self.pads[0], "left": self.pads[1]}
         sizes |= {"dilation_y": self.dilation[0], "dilation_x": self.dilation[1]}
+        sizes["pointwise"] = int(self.kernel == self.stride == (1, 1) and not any(self.pads) and not self.depthwise)
         zero = x.scaling.zero if x.dtype is S8 else 0
         return sizes | {"zero_x": zero, "g_pitch": g.shape[3], "x_pitch": x.shape[3]}
 

@@ -13,6 +13,14 @@ from tte.types import Array, DType, Quant, TensorType
 F32, S8 = DType.F32, DType.S8
 Pair = tuple[int, int]
 
+ROWS = 32  # TTE_GRAD_ROWS
+
+
+def columns(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of four floats for each tap of a filter, if depthwise, or for each of some filters."""
+    return 16 * (ins[1].shape[1] * ins[1].shape[2] if params["depthwise"] else min(ins[0].shape[3], ROWS))
+
+
 _kernel = partial(
     Kernel,
     header="conv_grad_x.h",
@@ -20,7 +28,8 @@ _kernel = partial(
     params="tte_conv_grad_x",
     form="channels",
     optional=1,
-    takes=("w", "rest", "y", "c"),
+    takes=("w", "rest", "y", "scratch", "c"),
+    scratch=columns,
     per_mac=4.0,
 )
 

@@ -1,0 +1,1 @@
+"""Where modules go: the formats of others. Floor 4."""
