@@ -140,12 +140,15 @@ TTE_KERNEL tte_depthwise3_live_s8_dsp(const tte_conv_s8_params *p, const void *c
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_mask_begin(mask, live.at, p->ow * p->co);
     for (int32_t j = 0; j < p->co; j++, q += tte_dsp_words(&o)) {
         const int8_t *const f = tte_dsp_filter(p, w, rest, j);
         const tte_dsp_filter3 filter = {tte_dsp_pair(f[0], f[3]), tte_dsp_pair(f[1], f[4]), tte_dsp_pair(f[2], f[5]),
                                         tte_dsp_pair(f[6], f[7]), f[8]};
         const int32_t sum = f[0] + f[1] + f[2] + f[3] + f[4] + f[5] + f[6] + f[7] + f[8];
-        tte_dsp_channel3(p, x, ky, filter, q, &live, j, -p->zero_x * sum, y);
+        tte_dsp_bias bias = tte_dsp_bias_of(&live, j, q);
+        bias.start -= p->zero_x * sum;
+        tte_dsp_channel3(p, x, ky, filter, q, &live, bias, j, y);
     }
 }
 

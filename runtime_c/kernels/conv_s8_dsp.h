@@ -20,14 +20,14 @@ TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
     return runs * (k / 4) * 2 + (runs * (k % 4) + 1) / 2;
 }
 
-/** Channel j of n <= 4 pixels, result i on, which lie co apart. */
+/** A channel of n <= 4 pixels, results i on, which lie co apart; see tte_dsp_result. */
 TTE_INLINE void tte_dsp_four(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_t *q, const tte_dsp_live *live,
-                             int32_t j, int8_t *y, int32_t n, int32_t co, int32_t i)
+                             int32_t left, int8_t *y, int32_t n, int32_t co, int32_t i)
 {
-    const int8_t first = tte_dsp_result(o, s.a, q, live, j, i);
-    const int8_t second = n > 1 ? tte_dsp_result(o, s.b, q, live, j, i + co) : 0;
-    const int8_t third = n > 2 ? tte_dsp_result(o, s.c, q, live, j, i + 2 * co) : 0;
-    const int8_t fourth = n > 3 ? tte_dsp_result(o, s.d, q, live, j, i + 3 * co) : 0;
+    const int8_t first = tte_dsp_result(o, s.a, q, live, left, i);
+    const int8_t second = n > 1 ? tte_dsp_result(o, s.b, q, live, left, i + co) : 0;
+    const int8_t third = n > 2 ? tte_dsp_result(o, s.c, q, live, left, i + 2 * co) : 0;
+    const int8_t fourth = n > 3 ? tte_dsp_result(o, s.d, q, live, left, i + 3 * co) : 0;
     y[0] = first;
     if (n > 1) {
         y[co] = second;
@@ -40,6 +40,17 @@ TTE_INLINE void tte_dsp_four(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_
     }
 }
 
+/** The same, with as few questions as can be where nothing is left, which is as good as always. */
+TTE_INLINE void tte_dsp_channel(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_t *q, const tte_dsp_live *live,
+                                int32_t left, int8_t *y, int32_t n, int32_t co, int32_t i)
+{
+    if (left == 0) {
+        tte_dsp_four(o, s, q, live, 0, y, n, co, i);
+    } else {
+        tte_dsp_four(o, s, q, live, left, y, n, co, i);
+    }
+}
+
 /** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4, 2 or 1. y[n,co] is result i on. */
 TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int32_t *w,
                                const int32_t *q, const tte_dsp_live *live, int8_t *y, int32_t n, int32_t co, int32_t i)
@@ -47,12 +58,13 @@ TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t p
     const int32_t words = tte_dsp_words(o);
     for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += pairs) {
         const int32_t *const qb = q + words;
-        const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, q[0], qb[0])
-                               : lanes == 2 ? tte_dsp_product2(x, w, pairs, q[0], qb[0])
-                                            : tte_dsp_product1(x, w, pairs, q[0], qb[0]);
-        tte_dsp_four(o, (tte_dsp_sums4){s.a0, s.a1, s.a2, s.a3}, q, live, j, y + j, n, co, i + j);
+        const tte_dsp_bias a = tte_dsp_bias_of(live, j, q), b = tte_dsp_bias_of(live, tte_min_s32(j + 1, co - 1), qb);
+        const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, a.start, b.start)
+                               : lanes == 2 ? tte_dsp_product2(x, w, pairs, a.start, b.start)
+                                            : tte_dsp_product1(x, w, pairs, a.start, b.start);
+        tte_dsp_channel(o, (tte_dsp_sums4){s.a0, s.a1, s.a2, s.a3}, q, live, a.left, y + j, n, co, i + j);
         if (j + 1 < co) {
-            tte_dsp_four(o, (tte_dsp_sums4){s.b0, s.b1, s.b2, s.b3}, qb, live, j + 1, y + j + 1, n, co, i + j + 1);
+            tte_dsp_channel(o, (tte_dsp_sums4){s.b0, s.b1, s.b2, s.b3}, qb, live, b.left, y + j + 1, n, co, i + j + 1);
         }
     }
 }
@@ -122,6 +134,7 @@ TTE_INLINE void tte_dsp_pointwise(const tte_conv_s8_params *p, const int8_t *x, 
                                   const int32_t *restrict q, const tte_dsp_live *live, int8_t *y,
                                   int8_t *restrict patch)
 {
+    tte_mask_begin(live->mask, live->at, p->pixels * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(1, p->c);
@@ -197,6 +210,7 @@ TTE_INLINE void tte_dsp_conv(const tte_conv_s8_params *p, const void *const *x, 
                              const int32_t *restrict w, const int32_t *restrict q, const tte_dsp_live *live,
                              int8_t *restrict y, int8_t *restrict patch)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);
@@ -241,6 +255,7 @@ TTE_INLINE void tte_conv_lanes_dsp(const tte_conv_s8_params *p, const void *cons
                                    const int32_t *q, const tte_dsp_live *live, int8_t *y, int8_t *patch,
                                    int32_t lanes)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);

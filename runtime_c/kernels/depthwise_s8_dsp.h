@@ -61,8 +61,8 @@ TTE_INLINE tte_dsp_filter3 tte_dsp_inside3(tte_dsp_filter3 f, tte_span ky, int32
 
 /** One channel of a row at stride 1: three columns in turn, each read once. */
 TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                             const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t j,
-                             int32_t start, int8_t *y)
+                             const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias,
+                             int32_t j, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
     const int32_t inside = tte_min_s32(p->ow, p->w + p->left - 2); /* columns whose filter ends inside x */
@@ -70,15 +70,15 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
     int32_t ox = 0;
     for (; ox + 3 <= inside; ox += 3, y += 3 * p->c) {
         c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
         a = tte_dsp_read3(&x, p->c);
-        y[p->c] = tte_dsp_result(o, tte_dsp_sum3(w, b, c, a, start), q, live, j, (ox + 1) * p->c + j);
+        y[p->c] = tte_dsp_result(o, tte_dsp_sum3(w, b, c, a, bias.start), q, live, bias.left, (ox + 1) * p->c + j);
         b = tte_dsp_read3(&x, p->c);
-        y[2 * p->c] = tte_dsp_result(o, tte_dsp_sum3(w, c, a, b, start), q, live, j, (ox + 2) * p->c + j);
+        y[2 * p->c] = tte_dsp_result(o, tte_dsp_sum3(w, c, a, b, bias.start), q, live, bias.left, (ox + 2) * p->c + j);
     }
     for (; ox < p->ow; ox++, y += p->c) {
         c = ox < inside ? tte_dsp_read3(&x, p->c) : outside;
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
         a = b;
         b = c;
     }
@@ -86,8 +86,8 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
 
 /** One channel of a row at stride 2: a column is shared by two filters. */
 TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                                     const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t j,
-                                     int32_t start, int8_t *y)
+                                     const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias,
+                                     int32_t j, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
     const int32_t inside = tte_min_s32(p->ow, (p->w + p->left - 1) / 2);
@@ -95,28 +95,28 @@ TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_
     int32_t ox = 0;
     for (; ox < inside; ox++, y += p->c) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c), c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, j, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
         a = c;
     }
     if (ox < p->ow) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, outside, start), q, live, j, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, outside, bias.start), q, live, bias.left, ox * p->c + j);
     }
 }
 
-/** One row of channel j, whose filter is `w` and whose sum is 0 where x is. */
+/** One row of channel j with the filter w; in `bias` is the zero point of x, as if no row lay outside. */
 TTE_INLINE void tte_dsp_channel3(const tte_conv_s8_params *p, const void *const *x, tte_span ky, tte_dsp_filter3 w,
-                                 const int32_t *q, const tte_dsp_live *live, int32_t j, int32_t start, int8_t *y)
+                                 const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias, int32_t j, int8_t *y)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const int8_t *const middle = x[1];
     const int8_t *const top = ky.first == 0 ? x[0] : middle, *const bottom = ky.last == 3 ? x[2] : middle;
     const tte_dsp_rows3 rows = {top + j, middle + j, bottom + j};
-    const tte_dsp_filter3 filter = tte_dsp_inside3(w, ky, p->zero_x, &start);
+    const tte_dsp_filter3 filter = tte_dsp_inside3(w, ky, p->zero_x, &bias.start);
     if (p->stride == 1) {
-        tte_dsp_row3(p, &o, rows, &filter, q, live, j, start, y + j);
+        tte_dsp_row3(p, &o, rows, &filter, q, live, bias, j, y + j);
     } else {
-        tte_dsp_row3_stride2(p, &o, rows, &filter, q, live, j, start, y + j);
+        tte_dsp_row3_stride2(p, &o, rows, &filter, q, live, bias, j, y + j);
     }
 }
 
@@ -130,8 +130,9 @@ TTE_KERNEL tte_depthwise3_s8_dsp(const tte_depthwise3_s8_params *p, const void *
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_mask_begin(mask, live.at, p->ow * p->co);
     for (int32_t j = 0; j < p->co; j++, q += tte_dsp_words(&o)) {
-        tte_dsp_channel3(p, x, ky, tte_dsp_load_filter3(w + 9 * j), q, &live, j, q[0], y);
+        tte_dsp_channel3(p, x, ky, tte_dsp_load_filter3(w + 9 * j), q, &live, tte_dsp_bias_of(&live, j, q), j, y);
     }
 }
 
@@ -213,20 +214,17 @@ TTE_INLINE int32_t tte_dsp_add_rows1(int32_t sum, const tte_conv_s8_params *p, c
     return sum;
 }
 
-/** Four output columns of channel j, results i on; x and w are those of the first pair of rows, others follow. */
+/** Four output columns of a channel, results i on; x and w are those of the first pair of rows, others follow. */
 TTE_INLINE void tte_dsp_block4(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_span pairs, const int32_t *x,
-                               const int8_t *w, int32_t bytes, const int32_t *q, const tte_dsp_live *live, int32_t j,
+                               const int8_t *w, int32_t bytes, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias b,
                                int32_t i, int8_t *y)
 {
-    tte_dsp_columns4 s = {q[0], q[0], q[0], q[0]};
+    tte_dsp_columns4 s = {b.start, b.start, b.start, b.start};
     TTE_DSP_ROLL
     for (int32_t k = pairs.first; k < pairs.last; k++) {
         s = tte_dsp_add_rows(s, p, x + k * tte_dsp_touched(p), w + k * bytes);
     }
-    y[0] = tte_dsp_result(o, s.a, q, live, j, i);
-    y[p->c] = tte_dsp_result(o, s.b, q, live, j, i + p->c);
-    y[2 * p->c] = tte_dsp_result(o, s.c, q, live, j, i + 2 * p->c);
-    y[3 * p->c] = tte_dsp_result(o, s.d, q, live, j, i + 3 * p->c);
+    tte_dsp_channel(o, (tte_dsp_sums4){s.a, s.b, s.c, s.d}, q, live, b.left, y, 4, p->c, i);
 }
 
 /** Bytes of the weights of a pair of rows: as many words as each phase needs for two columns a word. */
@@ -247,6 +245,7 @@ TTE_INLINE void tte_dsp_depthwise(const tte_conv_s8_params *p, const void *const
                                   const int8_t *restrict w, const int32_t *restrict q, const tte_dsp_live *live,
                                   int8_t *restrict y, int8_t *restrict pairs)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const int32_t width = tte_dsp_touched(p), bytes = tte_dsp_pair_bytes(p);
     const tte_span used = {ky.first / 2, ky.first < ky.last ? (ky.last + 1) / 2 : ky.first / 2};
@@ -260,17 +259,18 @@ TTE_INLINE void tte_dsp_depthwise(const tte_conv_s8_params *p, const void *const
             const int8_t *const a = (const int8_t *)x[2 * i + !above], *const b = (const int8_t *)x[2 * i + below];
             tte_dsp_load_rows(p, a + j, b + j, (above ? 0xffff : 0) | (below ? ~0xffff : 0), columns + i * width);
         }
+        const tte_dsp_bias b = tte_dsp_bias_of(live, j, q);
         int32_t ox = 0;
         for (; ox + 4 <= p->ow; ox += 4) {
             const int32_t at = ox * p->c + j;
-            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, live, j, at, y + at);
+            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, live, b, at, y + at);
         }
         for (; ox < p->ow; ox++) {
-            int32_t sum = q[0];
+            int32_t sum = b.start;
             for (int32_t i = used.first; i < used.last; i++) {
                 sum = tte_dsp_add_rows1(sum, p, columns + i * width + ox * p->stride, w + i * bytes);
             }
-            y[ox * p->c + j] = tte_dsp_result(&o, sum, q, live, j, ox * p->c + j);
+            y[ox * p->c + j] = tte_dsp_result(&o, sum, q, live, b.left, ox * p->c + j);
         }
     }
 }
