@@ -49,7 +49,13 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
     view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
-    view |= {"incoming": partial(_incoming, plan), "assigned": _assigned, "declared": _declared, "rest": _rest, "present": _present}
+    view |= {
+        "incoming": partial(_incoming, plan),
+        "assigned": _assigned,
+        "declared": _declared,
+        "rest": _rest,
+        "present": _present,
+    }
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     states = layout(program.states)
     view |= {

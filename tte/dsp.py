@@ -163,6 +163,7 @@ _CONV_FIXED = (
     ),
     _single(
         "tte_depthwise3_s8_dsp",
+        header="depthwise3_s8_dsp.h",
         when=threes,
         needs=_three,
         pack=nines,

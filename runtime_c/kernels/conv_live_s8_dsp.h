@@ -7,6 +7,7 @@
 #define TTE_CONV_LIVE_S8_DSP_H
 
 #include "tte/kernels/conv_s8_dsp.h"
+#include "tte/kernels/depthwise3_s8_dsp.h"
 #include "tte/kernels/depthwise_s8_dsp.h"
 
 typedef tte_conv_s8_params tte_pointwise_live_s8_params;

@@ -5,6 +5,7 @@
 #include "tte/kernels/conv_s8.h"
 #include "tte/kernels/linear_s8_dsp.h"
 #include "tte/simd/dsp_product.h"
+#include "tte/simd/dsp_results.h"
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
@@ -18,37 +19,6 @@ TTE_INLINE tte_dsp_out tte_conv_dsp_out(const tte_conv_s8_params *p)
 TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
 {
     return runs * (k / 4) * 2 + (runs * (k % 4) + 1) / 2;
-}
-
-/** A channel of n <= 4 pixels, results i on, which lie co apart; see tte_dsp_result. */
-TTE_INLINE void tte_dsp_four(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_t *q, const tte_dsp_live *live,
-                             int32_t left, int8_t *y, int32_t n, int32_t co, int32_t i)
-{
-    const int8_t first = tte_dsp_result(o, s.a, q, live, left, i);
-    const int8_t second = n > 1 ? tte_dsp_result(o, s.b, q, live, left, i + co) : 0;
-    const int8_t third = n > 2 ? tte_dsp_result(o, s.c, q, live, left, i + 2 * co) : 0;
-    const int8_t fourth = n > 3 ? tte_dsp_result(o, s.d, q, live, left, i + 3 * co) : 0;
-    y[0] = first;
-    if (n > 1) {
-        y[co] = second;
-    }
-    if (n > 2) {
-        y[2 * co] = third;
-    }
-    if (n > 3) {
-        y[3 * co] = fourth;
-    }
-}
-
-/** The same, with as few questions as can be where nothing is left, which is as good as always. */
-TTE_INLINE void tte_dsp_channel(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_t *q, const tte_dsp_live *live,
-                                int32_t left, int8_t *y, int32_t n, int32_t co, int32_t i)
-{
-    if (left == 0) {
-        tte_dsp_four(o, s, q, live, 0, y, n, co, i);
-    } else {
-        tte_dsp_four(o, s, q, live, left, y, n, co, i);
-    }
 }
 
 /** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4, 2 or 1. y[n,co] is result i on. */

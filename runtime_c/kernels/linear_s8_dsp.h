@@ -4,6 +4,7 @@
 
 #include "tte/kernels/linear_s8.h"
 #include "tte/simd/dsp_product.h"
+#include "tte/simd/dsp_results.h"
 
 /** The last k % 4 values of a row, which begin at x: added to s as by tte_dsp_dot4. */
 TTE_INLINE tte_dsp_sums4 tte_dsp_dot4_end(tte_dsp_sums4 s, const int8_t *x, int32_t rest, int32_t zero,
