@@ -16,10 +16,10 @@ def hoist(module: Module, board: Board) -> Module:
 
     A new value of a state comes as soon as nobody reads the old one any more. All other nodes keep their order.
     """
-    return module.map(_scheduled)
+    return module.map(_hoisted)
 
 
-def _scheduled(graph: Graph) -> Graph:
+def _hoisted(graph: Graph) -> Graph:
     """The graph with the nodes that cannot wait moved up."""
     renewed = {new: old for old, new in graph.updates}
     readers: dict[Value, set[Node]] = {}

@@ -2,49 +2,9 @@
 #ifndef TTE_CONV_GRAD_X_H
 #define TTE_CONV_GRAD_X_H
 
-#include "tte/tte.h"
-#include "tte/tte_floats4.h"
-
-typedef struct {
-    int32_t h, w, c;          /* y, or the part of it that is made */
-    int32_t oh, ow, co;       /* g, or the part of it that is taken */
-    int32_t kh, kw;           /* filter */
-    int32_t k, channels;      /* of x in w, and in all; if depthwise, filters in w, and in all */
-    int32_t depthwise, pointwise;
-    int32_t stride_y, stride_x, top, left, dilation_y, dilation_x;
-    int32_t g_pitch, y_pitch; /* elements from one pixel to the next */
-} tte_conv_grad_x_params;
-
-/** Weights of either type, in one tensor or (rest not NULL) in two. */
-typedef struct {
-    const void *w, *rest;
-    int32_t s8;
-} tte_grad_weights;
+#include "tte/tte_grad_weights.h"
 
 enum { TTE_GRAD_ROWS = 32 }; /* filters whose weights are floats in scratch at a time */
-
-/** The weight of filter o at tap t for channel i of x. */
-TTE_INLINE float tte_grad_weight(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t o, int32_t t, int32_t i)
-{
-    const int32_t row = o * p->kh * p->kw + t;
-    return i < p->k ? tte_float_at(w.w, w.s8, row * p->k + i)
-                    : tte_float_at(w.rest, w.s8, row * (p->channels - p->k) + i - p->k);
-}
-
-/** to[rows,4] = the weights of filters first.. at tap t for channels i.. of x. */
-TTE_INLINE void tte_grad_columns(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t first, int32_t rows,
-                                 int32_t t, int32_t i, float *restrict to)
-{
-    const int32_t taps = p->kh * p->kw, later = i >= p->k;
-    const int32_t pitch = later ? p->channels - p->k : p->k, at = later ? i - p->k : i;
-    const void *from = later ? w.rest : w.w;
-    for (int32_t o = first; o < first + rows; o++, to += 4) {
-        for (int32_t l = 0; l < 4; l++) {
-            to[l] = i < p->k && i + 4 > p->k ? tte_grad_weight(p, w, o, t, i + l)
-                                             : tte_float_at(from, w.s8, (o * taps + t) * pitch + at + l);
-        }
-    }
-}
 
 /** Four channels of n pixels (4 or 1), `pitch` apart: y[n,4] (+)= sum over o < rows of g[n,o] * w[o,4]. */
 TTE_INLINE void tte_grad_tile(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
@@ -79,12 +39,12 @@ TTE_INLINE void tte_grad_tile(const tte_conv_grad_x_params *p, const float *rest
 TTE_INLINE void tte_grad_run(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
                              int32_t rows, int32_t pixels, int32_t begin, float *restrict y, int32_t pitch)
 {
-    int32_t i = 0;
-    for (; i + 4 <= pixels; i += 4) {
-        tte_grad_tile(p, g + i * p->g_pitch, w, rows, 4, begin, y + i * pitch, pitch);
+    int32_t left = pixels;
+    for (; left >= 4; left -= 4, g += 4 * p->g_pitch, y += 4 * pitch) {
+        tte_grad_tile(p, g, w, rows, 4, begin, y, pitch);
     }
-    for (; i < pixels; i++) {
-        tte_grad_tile(p, g + i * p->g_pitch, w, rows, 1, begin, y + i * pitch, pitch);
+    for (; left > 0; left--, g += p->g_pitch, y += pitch) {
+        tte_grad_tile(p, g, w, rows, 1, begin, y, pitch);
     }
 }
 
@@ -162,23 +122,32 @@ TTE_INLINE void tte_grad_make(const tte_conv_grad_x_params *p, const float *rest
     }
 }
 
+/** Channels j to j + 4 of y from four of g, pointwise. */
+TTE_INLINE void tte_grad_take4(const tte_conv_grad_x_params *p, const float *restrict g, tte_grad_weights w,
+                               float *restrict y, int32_t j, int32_t begin)
+{
+    const tte_grad_source source = tte_grad_source_of(p, w, j);
+    const tte_floats4 w0 = tte_grad_weight4(p, w, source, 0, 0, j), w1 = tte_grad_weight4(p, w, source, 1, 0, j);
+    const tte_floats4 w2 = tte_grad_weight4(p, w, source, 2, 0, j), w3 = tte_grad_weight4(p, w, source, 3, 0, j);
+    y += j;
+    for (int32_t i = 0; i < p->h * p->w; i++, g += p->g_pitch, y += p->y_pitch) {
+        tte_floats4 sums = begin ? tte_all4(0.0f) : tte_load4(y);
+        sums = tte_add4(sums, g[0], w0);
+        sums = tte_add4(sums, g[1], w1);
+        sums = tte_add4(sums, g[2], w2);
+        tte_store4(y, tte_add4(sums, g[3], w3));
+    }
+}
+
 /** All channels of y from four of g, pointwise. */
 TTE_INLINE void tte_grad_take(const tte_conv_grad_x_params *p, const float *restrict g, tte_grad_weights w,
                               float *restrict y, int32_t begin)
 {
     for (int32_t j = 0; j + 4 <= p->c; j += 4) {
-        float rows[16];
-        tte_grad_columns(p, w, 0, 4, 0, j, rows);
-        const tte_floats4 w0 = tte_load4(rows), w1 = tte_load4(rows + 4);
-        const tte_floats4 w2 = tte_load4(rows + 8), w3 = tte_load4(rows + 12);
-        const float *from = g;
-        float *to = y + j;
-        for (int32_t i = 0; i < p->h * p->w; i++, from += p->g_pitch, to += p->y_pitch) {
-            tte_floats4 sums = begin ? tte_all4(0.0f) : tte_load4(to);
-            sums = tte_add4(sums, from[0], w0);
-            sums = tte_add4(sums, from[1], w1);
-            sums = tte_add4(sums, from[2], w2);
-            tte_store4(to, tte_add4(sums, from[3], w3));
+        if (begin) {
+            tte_grad_take4(p, g, w, y, j, 1);
+        } else {
+            tte_grad_take4(p, g, w, y, j, 0);
         }
     }
     for (int32_t j = p->c / 4 * 4; j < p->c; j++) {
@@ -186,44 +155,34 @@ TTE_INLINE void tte_grad_take(const tte_conv_grad_x_params *p, const float *rest
     }
 }
 
-/** The taps first <= k < last, every step-th, that may bring something to row (or column) `at` of y. */
-typedef struct { int32_t first, last, step; } tte_grad_taps;
+/** `count` taps, first, first + stride.., bring to a row (or column) of y what lies in `from`, from - 1.. of g. */
+typedef struct { int32_t first, count, from; } tte_grad_reach;
 
-/** Those of n rows of g under a filter of `size`; without dilation all of these do. */
-TTE_INLINE tte_grad_taps tte_grad_reach(int32_t at, int32_t size, int32_t n, int32_t pad, int32_t stride,
-                                        int32_t dilation)
+/** Those of a filter of `size` without dilation that reach row `at` of y from n rows of g. */
+TTE_INLINE tte_grad_reach tte_grad_reach_of(int32_t at, int32_t size, int32_t n, int32_t pad, int32_t stride)
 {
-    const int32_t up = at + pad, least = up - (n - 1) * stride;
-    if (dilation > 1) {
-        return (tte_grad_taps){0, size, 1};
-    }
-    return (tte_grad_taps){least > 0 ? least : up % stride, up < size ? up + 1 : size, stride};
+    const int32_t up = at + pad, least = up - (n - 1) * stride, first = least > 0 ? least : up % stride;
+    const int32_t last = up < size ? up : size - 1;
+    return (tte_grad_reach){first, last < first ? 0 : (last - first) / stride + 1, (up - first) / stride};
 }
 
-/** The row (or column) of g from which tap k brings something to `at`, or -1. */
-TTE_INLINE int32_t tte_grad_from(int32_t at, int32_t k, int32_t n, int32_t pad, int32_t stride, int32_t dilation)
-{
-    const int32_t up = at + pad - k * dilation;
-    return dilation > 1 && (up < 0 || up % stride != 0 || up / stride >= n) ? -1 : up / stride;
-}
-
-/** n channels (4 or 1) of y, by w[kh,kw,n]. */
+/** n channels (4 or 1) of y, by w[kh,kw,n], without dilation: each pixel is a sum in registers. */
 TTE_INLINE void tte_depthwise_plane(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
                                     int32_t n, float *restrict y)
 {
     for (int32_t iy = 0; iy < p->h; iy++) {
-        const tte_grad_taps ys = tte_grad_reach(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
+        const tte_grad_reach ys = tte_grad_reach_of(iy, p->kh, p->oh, p->top, p->stride_y);
         for (int32_t ix = 0; ix < p->w; ix++, y += p->y_pitch) {
-            const tte_grad_taps xs = tte_grad_reach(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
+            const tte_grad_reach xs = tte_grad_reach_of(ix, p->kw, p->ow, p->left, p->stride_x);
+            const float *row = g + (ys.from * p->ow + xs.from) * p->g_pitch;
+            const float *filter = w + (ys.first * p->kw + xs.first) * n;
             tte_floats4 sums = tte_all4(0.0f);
-            for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
-                const int32_t oy = tte_grad_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
-                for (int32_t kx = xs.first; oy >= 0 && kx < xs.last; kx += xs.step) {
-                    const int32_t ox = tte_grad_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
-                    const float *from = g + (oy * p->ow + ox) * p->g_pitch, *weights = w + (ky * p->kw + kx) * n;
-                    if (ox >= 0 && n == 4) {
+            for (int32_t i = ys.count; i > 0; i--, row -= p->ow * p->g_pitch, filter += p->stride_y * p->kw * n) {
+                const float *from = row, *weights = filter;
+                for (int32_t k = xs.count; k > 0; k--, from -= p->g_pitch, weights += p->stride_x * n) {
+                    if (n == 4) {
                         sums = tte_add4_each(sums, tte_load4(from), tte_load4(weights));
-                    } else if (ox >= 0) {
+                    } else {
                         sums.a += *from * *weights;
                     }
                 }
@@ -237,17 +196,37 @@ TTE_INLINE void tte_depthwise_plane(const tte_conv_grad_x_params *p, const float
     }
 }
 
-/** to[kh,kw,n] = the filters of channels j.. of y, which begins at c. */
-TTE_INLINE void tte_depthwise_filters(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t c, int32_t j,
-                                      int32_t n, float *restrict to)
+/** n channels (4 or 1) of y, by w[kh,kw,n]: tap by tap. */
+TTE_INLINE void tte_depthwise_taps(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
+                                   int32_t n, float *restrict y)
 {
-    const int32_t taps = p->kh * p->kw;
-    for (int32_t l = 0; l < n; l++) {
-        const int32_t filter = w.rest ? c + j + l : j + l, later = w.rest && filter >= p->k;
-        const int32_t from = (later ? filter - p->k : filter) * taps;
-        for (int32_t t = 0; t < taps; t++) {
-            to[t * n + l] = tte_float_at(later ? w.rest : w.w, w.s8, from + t);
+    for (int32_t i = 0; i < p->h * p->w; i++) {
+        for (int32_t l = 0; l < n; l++) {
+            y[i * p->y_pitch + l] = 0.0f;
         }
+    }
+    for (int32_t t = 0; t < p->kh * p->kw; t++, w += n) {
+        const tte_span ys = tte_grad_rows_of_tap(p, t);
+        for (int32_t oy = ys.first; oy < ys.last; oy++) {
+            const tte_grad_row row = tte_grad_row_of_tap(p, t, oy);
+            float *to = y + row.to * p->y_pitch;
+            for (int32_t ox = row.xs.first; ox < row.xs.last; ox++, to += p->stride_x * p->y_pitch) {
+                for (int32_t l = 0; l < n; l++) {
+                    to[l] += g[(oy * p->ow + ox) * p->g_pitch + l] * w[l];
+                }
+            }
+        }
+    }
+}
+
+/** n channels (4 or 1) of y, by w[kh,kw,n]. */
+TTE_INLINE void tte_depthwise_channels(const tte_conv_grad_x_params *p, const float *restrict g,
+                                       const float *restrict w, int32_t n, float *restrict y)
+{
+    if (p->dilation_y == 1 && p->dilation_x == 1) {
+        tte_depthwise_plane(p, g, w, n, y);
+    } else {
+        tte_depthwise_taps(p, g, w, n, y);
     }
 }
 
@@ -257,11 +236,11 @@ TTE_INLINE void tte_depthwise_grad_x(const tte_conv_grad_x_params *p, const floa
 {
     for (int32_t j = 0; j + 4 <= p->c; j += 4) {
         tte_depthwise_filters(p, w, c, j, 4, scratch);
-        tte_depthwise_plane(p, g + j, scratch, 4, y + j);
+        tte_depthwise_channels(p, g + j, scratch, 4, y + j);
     }
     for (int32_t j = p->c / 4 * 4; j < p->c; j++) {
         tte_depthwise_filters(p, w, c, j, 1, scratch);
-        tte_depthwise_plane(p, g + j, scratch, 1, y + j);
+        tte_depthwise_channels(p, g + j, scratch, 1, y + j);
     }
 }
 

@@ -18,6 +18,7 @@ from tte.ops.average_pool import AveragePool
 from tte.ops.clamp import Clamp
 from tte.ops.concat import Concat
 from tte.ops.conv import Conv
+from tte.ops.dequantize import Dequantize
 from tte.ops.hard_sigmoid import HardSigmoid
 from tte.ops.hard_swish import HardSwish
 from tte.ops.leaky_relu import LeakyRelu
@@ -26,7 +27,10 @@ from tte.ops.mean import Mean
 from tte.ops.mean_squared_error import MeanSquaredError
 from tte.ops.mul import Mul
 from tte.ops.pad import Pad
+from tte.ops.quantize import Quantize
+from tte.ops.requantize import Requantize
 from tte.ops.reshape import Reshape
+from tte.ops.resize_nearest import ResizeNearest
 from tte.ops.sigmoid import Sigmoid
 from tte.ops.softmax import Softmax
 from tte.ops.softmax_cross_entropy import SoftmaxCrossEntropy
@@ -98,6 +102,7 @@ FLOATS: list[tuple[Op, Types]] = [
     (HardSigmoid(0.7, 0.3), (f32(9, 7),)),
     (LeakyRelu(0.3), (f32(3, 7),)),
     (Softmax(1.5), (f32(3, 7),)),
+    (ResizeNearest((0, 0, 1, 2, 2), (0, 2, 2)), (f32(1, 3, 4, 2),)),
 ]
 
 
@@ -229,3 +234,38 @@ def test_of_integers_under_a_pool() -> None:
     assert not found[0, :2, :2, 1].any()
     windows = x.reshape(2, 2, 2, 2, 2).max((1, 3))
     assert found.sum() == (windows >= 3).sum()
+
+
+A, B = Quant((0.05,), 3), Quant((0.03,), -20)
+MASKED: list[tuple[Op, Types, Callable[..., torch.Tensor]]] = [
+    (Add(out=Quant((0.04,), 9), masked=True), (TensorType((1, 3, 4), S8, A), TensorType((4,), S8, B)), torch.add),
+    (Sub(0.0, out=Quant((0.04,), -128), masked=True), (TensorType((3, 4), S8, A),) * 2, torch.sub),
+    (Mul(out=Quant((0.1,), 0), masked=True), (TensorType((3, 4), S8, A), TensorType((3, 1), S8, B)), torch.mul),
+    (Requantize(Quant((0.02,), 5), masked=True), (TensorType((9, 7), S8, A),), lambda x: x),
+    (Quantize(Quant((0.004,), 5), masked=True), (f32(9, 7),), lambda x: x),
+    (Dequantize(), (TensorType((9, 7), S8, A),), lambda x: x),
+    (Mean((1, 2), out=Quant((0.005,), 7), masked=True), (TensorType((1, 3, 4, 9), S8, A),), lambda x: x.mean((1, 2))),
+    (
+        AveragePool((2, 2), (2, 2), low=-1.0, high=0.5, masked=True),
+        (TensorType((1, 4, 6, 5), S8, A),),
+        lambda x: functional.avg_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("op", "types", "real"), MASKED, ids=lambda x: x.label() if isinstance(x, Op) else "")
+def test_of_masked_integers_by_torch(op: Op, types: Types, real: Callable[..., torch.Tensor]) -> None:
+    """The oracle computes with reals, and is given the mask."""
+    args = drawn(types)
+    grad = drawn((f32(*op.results(*types)[0].shape),), 1)[0]
+    found, (_, *masks) = gradients(op, types, args, grad)
+    assert all(0 < m.mean() < 1 for m in masks)
+    reals: list[torch.Tensor] = []
+    for a, t in zip(args, types, strict=True):
+        real_of = (a.astype(float) - t.quant.zero) * t.quant.scale[0] if t.quant else a
+        reals.append(torch.tensor(real_of, requires_grad=True))
+    (real(*reals) * torch.tensor(math.prod(masks, start=grad))).sum().backward()
+    for ours, x in zip(found, reals, strict=True):
+        assert ours is not None
+        assert x.grad is not None
+        np.testing.assert_allclose(ours, x.grad.numpy(), rtol=1e-6, atol=1e-9)
