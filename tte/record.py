@@ -124,6 +124,15 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call took: instructions in all and by step, None where nothing is counted; stack, None if not painted."""
+
+    instructions: int | None
+    steps: tuple[int, ...] | None
+    stack: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Bytes and counts of a built and run project (DESIGN 6); None where the board counts nothing.
 
@@ -138,6 +147,12 @@ class Measured:
     painted: bool
     instructions: int | None
     layers: tuple[int, ...] | None
+    train_instructions: int | None = None
+    train_layers: tuple[int, ...] | None = None
+
+    def counts(self, function: str) -> tuple[int, ...] | None:
+        """Instructions of each layer of a function."""
+        return self.train_layers if function == "train_step" else self.layers
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Layer, Measured, Point, Record
+from tte.record import Cost, Layer, Measured, Point, Record, Work
 from tte.target import Board
 
 NUMBERS = (
     *("model", "board", "arena_bytes", "bound_bytes", "gap_bytes", "weights_bytes"),  # of a record
-    *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions"),  # of a measurement
+    *(
+        "sram_bytes",
+        "flash_bytes",
+        "code_bytes",
+        "stack_bytes",
+        "instructions",
+        "train_instructions",
+    ),  # of a measurement
 )
 
 
-def measure(
-    folder: Path, board: Board, instructions: int | None, layers: tuple[int, ...] | None, stack: int | None
-) -> Measured:
-    """Sizes of the program in `folder`, beside what its run told."""
-    found, used = sizes(folder / "model.elf", board), stack if stack is not None else deepest(folder)
+def measure(folder: Path, board: Board, record: Record, costs: Mapping[str, Cost]) -> Measured:
+    """Sizes of the program in `folder`, beside what calls of its functions took."""
+    found, painted = sizes(folder / "model.elf", board), [c.stack for c in costs.values() if c.stack is not None]
+    used = max(painted) if painted else deepest(folder)
+    counted = {w.name: w.by_layer(costs[w.name].steps) for w in record.functions if w.name in costs}
+    train = costs.get("train_step")
     return Measured(
         sram_bytes=found.ram + used,
         flash_bytes=found.flash,
         code_bytes=object_text(folder / "build" / "model" / "model.o"),
         stack_bytes=used,
-        painted=stack is not None,
-        instructions=instructions,
-        layers=layers,
+        painted=bool(painted),
+        instructions=costs["infer"].instructions,
+        layers=counted["infer"],
+        train_instructions=train.instructions if train else None,
+        train_layers=counted.get("train_step"),
     )
 
 
@@ -39,7 +49,7 @@ def deepest(folder: Path) -> int:
     """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
     lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
     used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
-    chain = ("main$", "run_", r"\w+_infer$", "step_")
+    chain = ("main$", "run_", r"\w+_(infer|push|train_step)$", "step_")
     return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
 
 
@@ -83,6 +93,8 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         table.add_row(what, f"{value:,}", how)
     if m and m.instructions is not None:
         table.add_row("instructions", f"{m.instructions:,}", f"{board.cpu.counts}, counted, not cycles")
+    if m and m.train_instructions is not None:
+        table.add_row("a training step", f"{m.train_instructions:,}", f"{board.cpu.counts}, counted, not cycles")
     return table
 
 
@@ -90,16 +102,16 @@ def _of(limit: int | None) -> str:
     return f"; the board has {limit:,}" if limit else ""
 
 
-def layers(record: Record, measured: Measured | None) -> Table:
-    """A row for each layer."""
-    counts = measured.layers if measured else None
-    table = Table(box=None, pad_edge=False)
+def layers(work: Work, measured: Measured | None) -> Table:
+    """A row for each layer of a function."""
+    counts = measured.counts(work.name) if measured else None
+    table = Table(box=None, pad_edge=False, title=work.name if work.name != "infer" else None, title_justify="left")
     table.add_column("#", justify="right")
     for column in ("layer", "op", "kernel"):
         table.add_column(column, overflow="fold")
     table.add_column("MACs", justify="right")
     table.add_column("counted" if counts else "modelled", justify="right")
-    for i, layer in enumerate(record.infer.layers):
+    for i, layer in enumerate(work.layers):
         cost = counts[i] if counts else round(layer.modelled)
         table.add_row(str(i), layer.name, layer.op, layer.kernel, f"{layer.macs:,}", f"{cost:,}")
     return table

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from tte.codegen.page import REPORT, page
 from tte.console import progress
 from tte.driver import Options, Way, compile_model, finish
-from tte.emulate import Inference, build, infer, missing_tools
+from tte.emulate import Inference, build, call, cost_of_first, infer, missing_tools, play
+from tte.ends import before
 from tte.errors import TteError
 from tte.feed import random_inputs
 from tte.frontier import frontier
@@ -43,12 +46,21 @@ class Session:
             elf = build(self.folder, self.board)
         with progress(f"running {self.record.model} on {self.board.name}"):
             found = infer(self.module, elf, self.board, samples)
-        layers = self.record.infer.by_layer(found.steps)
-        return found, measure(self.folder, self.board, found.instructions, layers, found.stack)
+        return found, measure(self.folder, self.board, self.record, {"infer": found})
 
     def measure(self) -> Measured:
-        """Run on random inputs."""
-        return self.run([random_inputs(self.module)])[1]
+        """Run on random inputs; train a step too, if it can."""
+        given = random_inputs(self.module)
+        found, measured = self.run([given])
+        step = next((g for g in self.module.graphs if g.name == "train_step"), None)
+        if step is None:
+            return measured
+        with progress(f"training {self.record.model} on {self.board.name}"):
+            wanted = np.zeros(step.ins[-1].type.shape, step.ins[-1].type.dtype.numpy)
+            one = call(self.module, step.name, (*before(self.module, given), wanted))
+            _, raw = play(self.folder / "model.elf", self.board, [one], count=True)
+        costs = {"infer": found, step.name: cost_of_first(raw, self.board)}
+        return measure(self.folder, self.board, self.record, costs)
 
     def frontier(self, counted: bool) -> list[Point]:
         """Ways to compile the module; `counted`, each is built and run."""
