@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tte.emulate import Command, call, play
+from tte.emulate import Command, Cost, call, cost_of_first, play
 from tte.ir import Module
 from tte.op import Arrays
 from tte.states import layout
@@ -54,14 +54,23 @@ class Device:
             found += outputs
         return found
 
+    def measure(self, function: str, arrays: Arrays) -> Cost:
+        """What a call takes; the states stay as they were."""
+        _, raw = play(self.elf, self.board, [*self._first, call(self.module, function, arrays)], count=True)
+        return cost_of_first(raw, self.board)
+
+    @property
+    def _first(self) -> list[Command]:
+        """What brings the program to the states that are."""
+        return [_command(IMPORT, self._block)] if self._block else []
+
     def _play(self, commands: Sequence[Command]) -> tuple[list[Arrays], Bytes]:
         """Run commands from the states that are; the outputs of calls, and the states after them."""
-        if not self._block:
-            return play(self.elf, self.board, commands)[0], b""
-        block = TensorType((len(self._block),), DType.U8)
-        first, last = _command(IMPORT, self._block), Command(struct.pack("<I", EXPORT), (block,))
-        found, _ = play(self.elf, self.board, [first, *commands, last])
-        return [outputs for outputs in found[:-1] if outputs], found[-1][0].tobytes()
+        first, block = self._first, TensorType((len(self._block),), DType.U8)
+        last = [Command(struct.pack("<I", EXPORT), (block,)) for _ in first]
+        found, _ = play(self.elf, self.board, [*first, *commands, *last])
+        answers = [outputs for outputs in found if outputs]
+        return (answers[:-1], answers[-1][0].tobytes()) if last else (answers, b"")
 
 
 def _command(number: int, sent: Bytes) -> Command:

@@ -22,7 +22,6 @@ from tte.ends import after, before
 from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
 from tte.ir import Module
 from tte.op import Arrays, Types
-from tte.record import Cost
 from tte.target import BOARDS, Board
 from tte.types import Array
 
@@ -53,6 +52,15 @@ class Command:
 
     sent: bytes
     answer: Types = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call took: instructions in all and by step, None where nothing is counted; stack, None if not painted."""
+
+    instructions: int | None
+    steps: tuple[int, ...] | None
+    stack: int | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

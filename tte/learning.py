@@ -13,6 +13,7 @@ from tte.ops.accumulate import Accumulate
 from tte.ops.adam import Adam
 from tte.ops.master_update import MasterUpdate
 from tte.ops.momentum import Momentum
+from tte.ops.mul import Mul
 from tte.ops.residual_update import ResidualUpdate
 from tte.ops.update import Update
 from tte.types import DType, TensorType, Value
@@ -20,6 +21,7 @@ from tte.types import DType, TensorType, Value
 Loss: TypeAlias = Literal["cross-entropy", "mse"]
 Optimizer: TypeAlias = Literal["sgd", "momentum", "adam"]
 Rule: TypeAlias = Literal["stochastic", "residual8", "residual16", "master"]
+Gradients: TypeAlias = Literal["f32", "int8", "int16"]
 Pairs: TypeAlias = tuple[tuple[Value, Value], ...]
 
 F32, S8 = DType.F32, DType.S8
@@ -33,7 +35,8 @@ class Learning:
     rate: by what an update multiplies its direction; seed: of the random bits. They are what the states of these names
     begin with. rule: how s8 weights keep steps below one; by stochastic rounding they need no memory for it. s32
     biases, whose steps are far finer, are rounded stochastically under every rule. accumulate: gradients whose mean is
-    one update. qas: False gives integers the gradient of themselves, to show what then happens (DESIGN 5).
+    one update. gradients: what they are rounded to before they meet integers (passes/training/integer_gradients). qas:
+    False gives integers the gradient of themselves, to show what then happens (DESIGN 5).
     """
 
     loss: Loss = "cross-entropy"
@@ -42,6 +45,7 @@ class Learning:
     accumulate: int = 1
     rate: float = 0.25 / 256  # per example; RECIPES
     seed: int = 0
+    gradients: Gradients = "f32"
     qas: bool = True
     beta1: float = 0.9  # of momentum too
     beta2: float = 0.999
@@ -63,13 +67,16 @@ def emit_update(
     clock: Value,
     number: int,
     frozen: tuple[int, ...] = (),
+    unit: float = 1.0,
 ) -> Pairs:
     """Emit what turns a gradient into the state's new value; returns all states that change, (old, new).
 
     Adds what is kept from step to step to the builder's states. Channels of axis 0 that are `frozen` keep their
-    integers; each state has its own `number`.
+    integers; each state has its own `number`. What is learned are the weights divided by `unit`, as if what they are
+    multiplied by were measured in it.
     """
-    d, kept = _direction(builder, learning, state.value, gradient, clock)
+    d, kept = _direction(builder, learning, state.value, _times(builder, gradient, unit), clock)
+    d = _times(builder, d, unit)
     w, name, asked = state.value, f"{state.value.name}_next", (learning.qas, frozen)
     if w.type.dtype is not S8 or learning.rule == "stochastic":
         op = Update(number) if w.type.dtype is F32 else Update(number, *asked)
@@ -106,6 +113,14 @@ def _direction(builder: Builder, learning: Learning, w: Value, gradient: Value, 
         mean, square, d = builder.emit(op, m, v, d, clock)
         pairs += [(m, mean), (v, square)]
     return d, tuple(pairs)
+
+
+def _times(builder: Builder, v: Value, factor: float) -> Value:
+    """The tensor times a number."""
+    if factor == 1:
+        return v
+    one = TensorType((1,) * len(v.type.shape), F32)
+    return builder.emit(Mul(), v, builder.constant("unit", one, np.full(one.shape, factor, np.float32)))[0]
 
 
 def _moment(w: Value) -> TensorType:

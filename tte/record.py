@@ -124,20 +124,12 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What a call took: instructions in all and by step, None where nothing is counted; stack, None if not painted."""
-
-    instructions: int | None
-    steps: tuple[int, ...] | None
-    stack: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """Bytes and counts of a built and run project (DESIGN 6); None where the board counts nothing.
 
     `sram_bytes` is the program's .data and .bss, the arena included, with the stack. The stack is the most that was
-    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls.
+    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls. `instructions`
+    and `layers`, the same by layer, are those of an inference.
     """
 
     sram_bytes: int
@@ -147,12 +139,12 @@ class Measured:
     painted: bool
     instructions: int | None
     layers: tuple[int, ...] | None
-    train_instructions: int | None = None
-    train_layers: tuple[int, ...] | None = None
+    training_instructions: int | None = None
+    training_layers: tuple[int, ...] | None = None
 
-    def counts(self, function: str) -> tuple[int, ...] | None:
-        """Instructions of each layer of a function."""
-        return self.train_layers if function == "train_step" else self.layers
+    def of(self, function: str) -> tuple[int, ...] | None:
+        """The instructions of a function's layers."""
+        return {"infer": self.layers, "train_step": self.training_layers}.get(function)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Cost, Layer, Measured, Point, Record, Work
+from tte.record import Layer, Measured, Point, Record, Work
 from tte.target import Board
 
 NUMBERS = (
     *("model", "board", "arena_bytes", "bound_bytes", "gap_bytes", "weights_bytes"),  # of a record
-    *(
-        "sram_bytes",
-        "flash_bytes",
-        "code_bytes",
-        "stack_bytes",
-        "instructions",
-        "train_instructions",
-    ),  # of a measurement
+    *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions", "training_instructions"),  # measured
 )
 
 
-def measure(folder: Path, board: Board, record: Record, costs: Mapping[str, Cost]) -> Measured:
-    """Sizes of the program in `folder`, beside what calls of its functions took."""
-    found, painted = sizes(folder / "model.elf", board), [c.stack for c in costs.values() if c.stack is not None]
-    used = max(painted) if painted else deepest(folder)
-    counted = {w.name: w.by_layer(costs[w.name].steps) for w in record.functions if w.name in costs}
-    train = costs.get("train_step")
+def measure(
+    folder: Path, board: Board, instructions: int | None, layers: tuple[int, ...] | None, stack: int | None
+) -> Measured:
+    """Sizes of the program in `folder`, beside what its run told."""
+    found, used = sizes(folder / "model.elf", board), stack if stack is not None else deepest(folder)
     return Measured(
         sram_bytes=found.ram + used,
         flash_bytes=found.flash,
         code_bytes=object_text(folder / "build" / "model" / "model.o"),
         stack_bytes=used,
-        painted=bool(painted),
-        instructions=costs["infer"].instructions,
-        layers=counted["infer"],
-        train_instructions=train.instructions if train else None,
-        train_layers=counted.get("train_step"),
+        painted=stack is not None,
+        instructions=instructions,
+        layers=layers,
     )
 
 
@@ -49,18 +39,22 @@ def deepest(folder: Path) -> int:
     """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
     lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
     used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
-    chain = ("main$", "run_", r"\w+_(infer|push|train_step)$", "step_")
+    chain = ("main$", "run_", r"\w+_(infer|train_step)$", "step_")
     return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
 
 
 def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, object]]) -> dict[str, object]:
     """One JSON object; null for what was not measured. See docs/json.md."""
-    counts = measured.layers if measured else None
     known: tuple[object, ...] = (record, measured)
     table: dict[str, object] = {n: next((getattr(k, n) for k in known if hasattr(k, n)), None) for n in NUMBERS}
     table["macs"] = sum(layer.macs for layer in record.infer.layers)
-    table["layers"] = [_row(layer, counts[i] if counts else None) for i, layer in enumerate(record.infer.layers)]
+    keys = {"infer": "layers", "train_step": "training_layers"}
+    table |= {keys[f.name]: _rows(f, measured.of(f.name) if measured else None) for f in record.functions}
     return table | {"outputs": outputs}
+
+
+def _rows(work: Work, counts: tuple[int, ...] | None) -> list[dict[str, object]]:
+    return [_row(layer, counts[i] if counts else None) for i, layer in enumerate(work.layers)]
 
 
 def _row(layer: Layer, instructions: int | None) -> dict[str, object]:
@@ -93,8 +87,8 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         table.add_row(what, f"{value:,}", how)
     if m and m.instructions is not None:
         table.add_row("instructions", f"{m.instructions:,}", f"{board.cpu.counts}, counted, not cycles")
-    if m and m.train_instructions is not None:
-        table.add_row("a training step", f"{m.train_instructions:,}", f"{board.cpu.counts}, counted, not cycles")
+    if m and m.training_instructions is not None:
+        table.add_row("training step", f"{m.training_instructions:,}", f"{board.cpu.counts}, counted, not cycles")
     return table
 
 
@@ -104,8 +98,8 @@ def _of(limit: int | None) -> str:
 
 def layers(work: Work, measured: Measured | None) -> Table:
     """A row for each layer of a function."""
-    counts = measured.counts(work.name) if measured else None
-    table = Table(box=None, pad_edge=False, title=work.name if work.name != "infer" else None, title_justify="left")
+    counts = measured.of(work.name) if measured else None
+    table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
     for column in ("layer", "op", "kernel"):
         table.add_column(column, overflow="fold")

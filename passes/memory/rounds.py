@@ -52,7 +52,9 @@ def compose(calls: Sequence[tuple[Call, Slices, int]], n: int, rings: Mapping[Va
     cost = sum(_modelled(i.call.kernel, i.call, i.slices, n) * (i.until // n) for i in inner)
     loop = Loop(tuple(inner), n, places)
     found = (Candidate(kernel, cost, scratch=size),)
-    return Call(Node(op, ins, outs), kernel, {}, ins, tuple(range(len(ins))), outs, {}, scratch, found, loop)
+    layers = ", ".join(dict.fromkeys(i.call.node.source for i in inner if i.call.node.source))
+    node = Node(op, ins, outs, layers)
+    return Call(node, kernel, {}, ins, tuple(range(len(ins))), outs, {}, scratch, found, loop)
 
 
 def _sliced(call: Call, slices: Slices, n: int, rings: Mapping[Value, int], board: Board) -> Call:

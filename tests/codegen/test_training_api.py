@@ -12,7 +12,7 @@ from learner import CLASSES, INPUTS, learner
 from tte import device
 from tte.device import Device
 from tte.driver import Compiled, Options, Training, compile_model
-from tte.emulate import build, call, cost_of_first, play
+from tte.emulate import build
 from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.learning import Learning
@@ -75,8 +75,7 @@ def test_the_emulated_device_learns_the_same_bits_and_counts(tmp_path: Path) -> 
     host.train(*lessons())
     m7.train(*lessons())
     assert m7.exported == host.exported
-    _, raw = play(m7.elf, m7.board, [call(m7.module, "train_step", lessons()[0][0])], count=True)
-    cost = cost_of_first(raw, m7.board)
+    cost = m7.measure("train_step", lessons()[0][0])
     assert cost.instructions and cost.instructions > 100
     assert cost.stack and cost.stack <= 2048
 

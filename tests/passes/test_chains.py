@@ -74,11 +74,9 @@ def test_a_block_needs_its_ends_and_some_planes() -> None:
 def test_loops_pass_the_checker(shape: Shape) -> None:
     program, plan = planned(shape)
     check_plan(program, plan)
-    layers = planned(shape, looped=False)[1].arena
     if shape.hidden >= 2 * shape.ci and shape.stride == 1:
-        assert plan.arena < layers
+        assert plan.arena < planned(shape, looped=False)[1].arena
         assert any(c.loop for c in program.functions[0].calls)
-    assert plan.arena <= layers + 64
 
 
 def broken(program: Program, plan: MemoryPlan, call: Call, change: Callable[[Loop], Loop]) -> None:
