@@ -135,14 +135,16 @@ def _tell(course: Course, classes: tuple[str, ...]) -> None:
     for e in course.epochs:
         table.add_row(str(e.number), "" if e.loss is None else f"{e.loss:.4g}", _share(e.train), _share(e.test))
     OUT.print(table)
-    before, after = course.epochs[0].tested, course.epochs[-1].tested
-    if not before or len(classes) > MOST_CLASSES:
+    first, last = course.epochs[0], course.epochs[-1]
+    if first.test is None:
         return
     table = Table(box=None, pad_edge=False)
     for name in ("tests of", "before", "after"):
         table.add_column(name, justify="left" if name == "tests of" else "right")
-    for name, *shares in zip(classes, before, after, strict=True):
-        table.add_row(escape(name), *map(_share, shares))
+    if len(classes) <= MOST_CLASSES:
+        for name, *shares in zip(classes, first.tested, last.tested, strict=True):
+            table.add_row(escape(name), *map(_share, shares))
+    table.add_row("all classes", _share(first.test), _share(last.test))
     OUT.print()
     OUT.print(table)
 
