@@ -13,6 +13,8 @@ from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16 = DType.F32, DType.S8, DType.S16
 MOST = 512  # products of 32767 * 128 whose sum stays below 2**31
+TAKEN = 32  # TTE_TAKEN_CHANNELS
+WORDS = 256  # channels of g, at most, for whose weights there is scratch
 
 _kernel = partial(
     Kernel,
@@ -25,6 +27,32 @@ _kernel = partial(
     when=lambda ins, outs, params: bool(params["depthwise"]) or ins[0].shape[3] % int(params["group"]) == 0,
     needs="whole groups of channels",
     per_mac=5.0,
+)
+
+
+def _in_words(ins: Types, outs: Types, params: Params) -> bool:
+    """True where four channels are a word: what tte_rounded_grad_x_s8_dsp computes."""
+    co, group, whole = params["co"], params["group"], params["c"] == params["channels"]
+    if params["depthwise"]:
+        return params["dilation_y"] == params["dilation_x"] == 1 and ins[0].shape[3] % 4 == 0
+    together = group == 4 and whole or group == co and ins[0].shape[3] <= WORDS
+    return bool(params["pointwise"]) and ins[0].shape[3] % 4 == 0 and together
+
+
+def _words(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of two words for each tap, or for each channel of g or of a block of y."""
+    return 8 * (ins[2].shape[1] * ins[2].shape[2] if params["depthwise"] else max(ins[0].shape[3], TAKEN))
+
+
+_dsp = partial(
+    _kernel,
+    header="rounded_grad_x_dsp.h",
+    isa="dsp",
+    takes=("step", "w", "rest", "y", "scratch", "c"),
+    when=_in_words,
+    needs="channels by fours, depthwise without dilation or 1x1 with steps of four or of all",
+    scratch=_words,
+    per_mac=1.5,
 )
 
 
@@ -42,6 +70,8 @@ class RoundedGradX(ConvGradX):
     kernels = (
         _kernel("tte_rounded_grad_x_s8", ins=(S8, F32, S8, S8)),
         _kernel("tte_rounded_grad_x_s16", ins=(S16, F32, S8, S8)),
+        _dsp("tte_rounded_grad_x_s8_dsp", ins=(S8, F32, S8, S8)),
+        _dsp("tte_rounded_grad_x_s16_dsp", ins=(S16, F32, S8, S8)),
     )
 
     def infer(self, *types: TensorType) -> Types:

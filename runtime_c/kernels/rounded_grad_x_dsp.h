@@ -1,0 +1,175 @@
+/** @file rounded_grad_x_dsp.h  The gradient of a convolution's input in integers, for Arm's DSP extension. */
+#ifndef TTE_ROUNDED_GRAD_X_DSP_H
+#define TTE_ROUNDED_GRAD_X_DSP_H
+
+#include "tte/kernels/rounded_grad_x.h"
+#include "tte/simd/dsp_grad.h"
+#include "tte/tte.h"
+
+enum { TTE_TAKEN_CHANNELS = 32 }; /* whose weights are in scratch at a time where four channels of g are taken */
+
+/** Element i of a tensor of s8 or s16. */
+TTE_INLINE const void *tte_dsp_from(const void *g, int32_t s8, int32_t i)
+{
+    return (const int8_t *)g + (s8 ? i : 2 * i);
+}
+
+/** to[8] = the weights of filters o to o + 4 for channels i to i + 4 of x, 1x1, as tte_dsp_four wants them. */
+TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, const int8_t *w, const int8_t *rest, int32_t s8,
+                                   int32_t o, int32_t i, int32_t *restrict to)
+{
+    int32_t rows[4];
+    for (int32_t r = 0; r < 4; r++) {
+        if (i < p->k && i + 4 > p->k) {
+            uint32_t word = 0;
+            for (int32_t l = 0; l < 4; l++) {
+                const tte_grad_matrix part = tte_grad_part(p, w, rest, i + l);
+                word |= (uint32_t)(uint8_t)part.first[(o + r) * part.pitch] << (8 * l);
+            }
+            rows[r] = (int32_t)word;
+        } else {
+            const tte_grad_matrix part = tte_grad_part(p, w, rest, i);
+            rows[r] = tte_dsp_load4(part.first + (o + r) * part.pitch);
+        }
+    }
+    tte_dsp_across(rows[0], s8 ? rows[2] : rows[1], to);
+    tte_dsp_across(s8 ? rows[1] : rows[2], rows[3], to + 4);
+}
+
+/** Channels j < c of y, by fours, from all of g, whose channels share one step. `column` is what channel 0 of y is in x. */
+TTE_INLINE void tte_dsp_make(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step, const int8_t *w,
+                             const int8_t *rest, float *y, int32_t column, int32_t begin, int32_t *words)
+{
+    for (int32_t j = 0; j + 4 <= p->c; j += 4) {
+        for (int32_t o = 0; o < p->co; o += 4) {
+            tte_dsp_grad_block(p, w, rest, s8, o, column + j, words + 2 * o);
+        }
+        for (int32_t i = 0; i < p->h * p->w; i++) {
+            float *to = y + i * p->y_pitch + j;
+            const tte_sums4 s = tte_dsp_four(tte_dsp_from(g, s8, i * p->g_pitch), s8, words, p->co);
+            tte_store4(to, tte_add4(begin ? tte_all4(0.0f) : tte_load4(to), step, tte_floats_of(s)));
+        }
+    }
+}
+
+/** Four channels of g, which share one step, added to all channels of y, by fours. */
+TTE_INLINE void tte_dsp_take(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step, const int8_t *w,
+                             const int8_t *rest, int32_t o, float *y, int32_t begin, int32_t *words)
+{
+    const int32_t whole = p->c / 4 * 4;
+    for (int32_t first = 0; first < whole; first += TTE_TAKEN_CHANNELS) {
+        const int32_t n = tte_min_s32(whole - first, TTE_TAKEN_CHANNELS);
+        for (int32_t j = 0; j < n; j += 4) {
+            tte_dsp_grad_block(p, w, rest, s8, o, first + j, words + 2 * j);
+        }
+        for (int32_t i = 0; i < p->h * p->w; i++) {
+            tte_dsp_spread(tte_dsp_from(g, s8, i * p->g_pitch + o), s8, words, n, step, begin,
+                           y + i * p->y_pitch + first);
+        }
+    }
+}
+
+/** Channels of y past the last four. */
+TTE_INLINE void tte_dsp_ends(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
+                             const int8_t *w, const int8_t *rest, float *y, int32_t column, int32_t begin)
+{
+    for (int32_t j = p->c / 4 * 4; j < p->c; j++) {
+        const tte_grad_matrix part = tte_grad_part(p, w, rest, column + j);
+        for (int32_t i = 0; i < p->h * p->w; i++) {
+            float *to = y + i * p->y_pitch + j;
+            *to = tte_rounded_pixel(p, g, s8, step, part, i / p->w, i % p->w, 1, tte_all4(begin ? 0.0f : *to)).a;
+        }
+    }
+}
+
+/** Every pixel from its own, where channels of g share steps by fours or all have one. */
+TTE_INLINE void tte_dsp_pointwise_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
+                                    const int8_t *w, const int8_t *rest, float *y, int32_t *words, int32_t c)
+{
+    const int32_t some = p->c < p->channels, begin = some || c == 0;
+    if (!some && p->group == 4) {
+        for (int32_t o = 0; o < p->co; o += 4) {
+            tte_dsp_take(p, g, s8, step[o], w, rest, o, y, begin && o == 0, words);
+        }
+    } else {
+        tte_dsp_make(p, g, s8, step[0], w, rest, y, some ? c : 0, begin, words);
+    }
+    tte_dsp_ends(p, g, s8, step, w, rest, y, some ? c : 0, begin);
+}
+
+/** Pixel (iy, ix) of four channels, by words of tte_dsp_taps, two for each tap. */
+TTE_INLINE tte_sums4 tte_dsp_brought(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const int32_t *w,
+                                     int32_t iy, int32_t ix)
+{
+    const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, 1);
+    const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, 1);
+    const int32_t ox = (ix + p->left - xs.first) / p->stride_x;
+    tte_sums4 s = {0, 0, 0, 0};
+    for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
+        int32_t at = ((iy + p->top - ky) / p->stride_y * p->ow + ox) * p->g_pitch;
+        const int32_t *by = w + 2 * (ky * p->kw + xs.first), *const end = w + 2 * (ky * p->kw + xs.last);
+        for (; by < end; by += 2 * xs.step, at -= p->g_pitch) {
+            s = tte_dsp_each(tte_dsp_from(g, s8, at), s8, by, s);
+        }
+    }
+    return s;
+}
+
+/** One filter per channel, without dilation, four channels at a time. */
+TTE_INLINE void tte_dsp_depthwise_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
+                                    const int8_t *w, const int8_t *rest, float *y, int32_t *words, int32_t c)
+{
+    for (int32_t j = 0; j < p->c; j += 4) {
+        const int8_t *filters[4];
+        for (int32_t l = 0; l < 4; l++) {
+            filters[l] = tte_grad_filter(p, w, rest, c, j + l);
+        }
+        for (int32_t t = 0; t < p->kh * p->kw; t++) {
+            const int32_t v0 = filters[0][t], v1 = filters[1][t], v2 = filters[2][t], v3 = filters[3][t];
+            words[2 * t] = tte_dsp_pair(v0, s8 ? v2 : v1);
+            words[2 * t + 1] = tte_dsp_pair(s8 ? v1 : v2, v3);
+        }
+        float *to = y + j;
+        for (int32_t iy = 0; iy < p->h; iy++) {
+            for (int32_t ix = 0; ix < p->w; ix++, to += p->y_pitch) {
+                const tte_sums4 s = tte_dsp_brought(p, tte_dsp_from(g, s8, j), s8, words, iy, ix);
+                tte_store4(to, tte_times4(tte_floats_of(s), tte_load4(step + j)));
+            }
+        }
+    }
+}
+
+TTE_INLINE void tte_dsp_rounded_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
+                                  const int8_t *w, const int8_t *rest, float *y, int8_t *scratch, int32_t c)
+{
+    int32_t *const words = (int32_t *)(void *)scratch;
+    if (p->depthwise) {
+        tte_dsp_depthwise_x(p, g, s8, step, w, rest, y, words, c);
+    } else {
+        tte_dsp_pointwise_x(p, g, s8, step, w, rest, y, words, c);
+    }
+}
+
+/**
+ * As tte_rounded_grad_x_s8, depthwise without dilation for channels by fours, or pointwise where channels of g share
+ * steps by fours, or co % 4 == 0 channels all have one. Scratch, words: two for each tap; or two for each of co channels,
+ * or of TTE_TAKEN_CHANNELS if that is more.
+ */
+TTE_KERNEL tte_rounded_grad_x_s8_dsp(const tte_rounded_grad_x_params *p, const int8_t *restrict g,
+                                     const float *restrict step, const int8_t *restrict w,
+                                     const int8_t *restrict rest, float *restrict y, int8_t *restrict scratch,
+                                     int32_t c)
+{
+    tte_dsp_rounded_x(p, g, 1, step, w, rest, y, scratch, c);
+}
+
+/** As tte_rounded_grad_x_s8_dsp. */
+TTE_KERNEL tte_rounded_grad_x_s16_dsp(const tte_rounded_grad_x_params *p, const int16_t *restrict g,
+                                      const float *restrict step, const int8_t *restrict w,
+                                      const int8_t *restrict rest, float *restrict y, int8_t *restrict scratch,
+                                      int32_t c)
+{
+    tte_dsp_rounded_x(p, g, 0, step, w, rest, y, scratch, c);
+}
+
+#endif
