@@ -5,6 +5,7 @@
 #include "tte/kernels/round_grad.h"
 #include "tte/simd/dsp.h"
 #include "tte/tte.h"
+#include "tte/tte_floats4.h"
 
 /** Bit l of `bits` as a word of ones or zeros. */
 #define TTE_DSP_ONES(bits, l) ((int32_t)((uint32_t)(bits) << (31 - (l))) >> 31)
@@ -21,7 +22,7 @@ TTE_INLINE int32_t tte_dsp_most(int32_t most, float v, int32_t on)
     return tte_max_s32(most, tte_bits_of(v) & (int32_t)((uint32_t)on >> 1));
 }
 
-/** The bits of the greatest |g * scale| of channels j to j + 4 each. */
+/** Of four channels, the bits of the greatest |g * scale|; or the powers of their steps. */
 typedef struct { int32_t a, b, c, d; } tte_dsp_peaks;
 
 TTE_INLINE tte_dsp_peaks tte_dsp_peaks_of(const tte_round_grad_params *p, const float *g, const uint8_t *mask,
@@ -42,14 +43,20 @@ TTE_INLINE tte_dsp_peaks tte_dsp_peaks_of(const tte_round_grad_params *p, const 
     return most;
 }
 
-/** v * by to the nearest, within the range of `bits` but the least, where `on` is ones, else 0. */
+/** v * by to the nearest, within the range of `bits`, where `on` is ones, else 0. */
 TTE_INLINE int32_t tte_dsp_rounded(float v, float by, int32_t on, int32_t bits)
 {
-    const int32_t q = tte_dsp_round(v * by), limit = (1 << (bits - 1)) - 1;
-    return tte_clamp_s32(q, -limit, limit) & on;
+    const int32_t q = tte_dsp_round(v * by);
+    int32_t y;
+    if (bits == 8) {
+        y = tte_dsp_ssat8(q);
+    } else {
+        __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(q));
+    }
+    return y & on;
 }
 
-/** Four channels, y as in tte_round_grad. */
+/** Four channels, each times its `by`; y as in tte_round_grad. */
 TTE_INLINE void tte_dsp_round_four(const tte_round_grad_params *p, const float *g, const uint8_t *mask, tte_floats4 by,
                                    void *y, int32_t c, int32_t bits)
 {
@@ -68,3 +75,61 @@ TTE_INLINE void tte_dsp_round_four(const tte_round_grad_params *p, const float *
         }
     }
 }
+
+/** Channels j to j + 4, whose steps have these powers. */
+TTE_INLINE void tte_dsp_round_by(const tte_round_grad_params *p, const float *g, const uint8_t *mask,
+                                 const float *scale, int32_t j, tte_dsp_peaks powers, void *y, float *step, int32_t c,
+                                 int32_t bits)
+{
+    const tte_floats4 by = {scale[j] * tte_power_of_2(-powers.a), scale[j + 1] * tte_power_of_2(-powers.b),
+                            scale[j + 2] * tte_power_of_2(-powers.c), scale[j + 3] * tte_power_of_2(-powers.d)};
+    step[j] = tte_power_of_2(powers.a);
+    step[j + 1] = tte_power_of_2(powers.b);
+    step[j + 2] = tte_power_of_2(powers.c);
+    step[j + 3] = tte_power_of_2(powers.d);
+    tte_dsp_round_four(p, g + j, mask, by, (int8_t *)y + (bits == 8 ? j : 2 * j), c + j, bits);
+}
+
+/** Where channels and groups are multiples of 4, or a group is one channel; c is a multiple of 4. */
+TTE_INLINE void tte_dsp_round_grad(const tte_round_grad_params *p, const float *g, const uint8_t *mask,
+                                   const float *scale, void *y, float *step, int32_t c, int32_t bits)
+{
+    if (p->group == 1) {
+        for (int32_t j = 0; j < p->channels; j += 4) {
+            const tte_dsp_peaks peaks = tte_dsp_peaks_of(p, g + j, mask, scale + j, c + j);
+            const tte_dsp_peaks powers = {tte_step_power(peaks.a, bits), tte_step_power(peaks.b, bits),
+                                          tte_step_power(peaks.c, bits), tte_step_power(peaks.d, bits)};
+            tte_dsp_round_by(p, g, mask, scale, j, powers, y, step, c, bits);
+        }
+        return;
+    }
+    for (int32_t first = 0; first < p->channels; first += p->group) {
+        int32_t peak = 0;
+        for (int32_t j = first; j < first + p->group; j += 4) {
+            const tte_dsp_peaks peaks = tte_dsp_peaks_of(p, g + j, mask, scale + j, c + j);
+            peak = tte_max_s32(peak, tte_max_s32(tte_max_s32(peaks.a, peaks.b), tte_max_s32(peaks.c, peaks.d)));
+        }
+        const int32_t power = tte_step_power(peak, bits);
+        for (int32_t j = first; j < first + p->group; j += 4) {
+            tte_dsp_round_by(p, g, mask, scale, j, (tte_dsp_peaks){power, power, power, power}, y, step, c, bits);
+        }
+    }
+}
+
+/** As tte_round_grad_s8, where the mask's channels are multiples of 4, and a group too or one channel. */
+TTE_KERNEL tte_round_grad_s8_dsp(const tte_round_grad_params *p, const float *restrict g,
+                                 const uint8_t *restrict mask, const float *restrict scale, int8_t *restrict y,
+                                 float *restrict step, int32_t c)
+{
+    tte_dsp_round_grad(p, g, mask, scale, y, step, c, 8);
+}
+
+/** As tte_round_grad_s8_dsp. */
+TTE_KERNEL tte_round_grad_s16_dsp(const tte_round_grad_params *p, const float *restrict g,
+                                  const uint8_t *restrict mask, const float *restrict scale, int16_t *restrict y,
+                                  float *restrict step, int32_t c)
+{
+    tte_dsp_round_grad(p, g, mask, scale, y, step, c, 16);
+}
+
+#endif

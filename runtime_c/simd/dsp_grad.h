@@ -28,6 +28,14 @@ TTE_INLINE int32_t tte_dsp_mla_highs(int32_t a, int32_t b, int32_t sum)
     return r;
 }
 
+/** Two bytes, at any address, as the low half. */
+TTE_INLINE int32_t tte_dsp_load2(const int8_t *p)
+{
+    uint16_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
 /** Two words at an address that is a multiple of 4. */
 typedef struct { int32_t a, b; } tte_dsp_two;
 

@@ -12,9 +12,8 @@ from tte.ops.conv_grad_x import ConvGradX
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16 = DType.F32, DType.S8, DType.S16
-MOST = 512  # products of 32767 * 128 whose sum stays below 2**31
+MOST = 256  # products of 2**15 * 2**7 whose sum stays far below 2**31
 TAKEN = 32  # TTE_TAKEN_CHANNELS
-WORDS = 256  # channels of g, at most, for whose weights there is scratch
 
 _kernel = partial(
     Kernel,
@@ -35,7 +34,7 @@ def _in_words(ins: Types, outs: Types, params: Params) -> bool:
     co, group, whole = params["co"], params["group"], params["c"] == params["channels"]
     if params["depthwise"]:
         return params["dilation_y"] == params["dilation_x"] == 1 and ins[0].shape[3] % 4 == 0
-    together = group == 4 and whole or group == co and ins[0].shape[3] <= WORDS
+    together = (group == 4 and whole) or group == co
     return bool(params["pointwise"]) and ins[0].shape[3] % 4 == 0 and together
 
 
@@ -143,7 +142,7 @@ def _rounded(e: Example, group: int, g: TensorType, scale: Quant) -> Example:
     made = RoundedGradX(op.stride, op.pads, op.dilation, op.shape, op.depthwise, group)
     step = TensorType(g.shape[3:], F32)
     found = Example.random(made, g, step, *(TensorType(t.shape, S8, scale) for t in e.ins[1:]))
-    found.args[0].reshape(-1)[:40] = -np.iinfo(g.dtype.numpy).max
+    found.args[0].reshape(-1)[:40] = np.iinfo(g.dtype.numpy).min
     for w in found.args[2:]:
         w.reshape(-1)[::3] = -128
     co = np.arange(g.shape[3]) // group
