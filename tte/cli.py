@@ -1,4 +1,4 @@
-"""The command line: tte compile | train | run | report | boards | ops | doctor. Floor 10."""
+"""The command line: tte compile | train | run | report | boards | ops | doctor. Floor 11."""
 
 from __future__ import annotations
 
@@ -156,10 +156,14 @@ def report(
             numbers(session.record, measured, []) | ({"frontier": [asdict(p) for p in points]} if choices else {})
         )
         return
-    OUT.print(layers(session.record, measured))
-    OUT.print()
+    for work in session.record.functions:
+        if work.name != "infer":
+            OUT.print(work.name)
+        OUT.print(layers(work, measured))
+        OUT.print()
     _tell(session, measured, [], as_json)
-    OUT.print("\n" + explain_peak(session.record, session.record.infer), markup=False)
+    for work in session.record.functions:
+        OUT.print("\n" + explain_peak(session.record, work), markup=False)
     if points:
         OUT.print()
         OUT.print(frontier(points))
