@@ -20,7 +20,7 @@ TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, const int
 {
     int32_t rows[4];
     for (int32_t r = 0; r < 4; r++) {
-        if (i < p->k && i + 4 > p->k) {
+        if (p->k % 4 != 0 && i < p->k && i + 4 > p->k) { /* i is a multiple of 4 */
             uint32_t word = 0;
             for (int32_t l = 0; l < 4; l++) {
                 const tte_grad_matrix part = tte_grad_part(p, w, rest, i + l);

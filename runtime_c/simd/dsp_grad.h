@@ -115,10 +115,11 @@ TTE_INLINE tte_sums4 tte_dsp_four(const void *g, int32_t s8, const int32_t *w, i
     __asm__ volatile("1:\n\t" TTE_DSP_SPREAD_SUMS load op " s0, s4, %[step]\n\t" op " s1, s5, %[step]\n\t" op       \
                      " s2, s6, %[step]\n\t" op " s3, s7, %[step]\n\t"                                               \
                      "vstmia %[y]!, {s0-s3}\n\t"                                                                    \
-                     "cmp %[w], %[end]\n\t"                                                                         \
+                     "ldr r12, %[end]\n\t"                                                                          \
+                     "cmp %[w], r12\n\t"                                                                            \
                      "bne 1b"                                                                                       \
                      : [w] "+&r"(w), [y] "+&r"(y)                                                                   \
-                     : [u] "r"(u), [v] "r"(v), [end] "r"(end), [step] "t"(step)                                     \
+                     : [u] "r"(u), [v] "r"(v), [end] "m"(end), [step] "t"(step)                                     \
                      : "memory", "cc", "r2", "r3", "r4", "r5", "r8", "r9", "r10", "r12", "s0", "s1", "s2", "s3",    \
                        "s4", "s5", "s6", "s7")
 
