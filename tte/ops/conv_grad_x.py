@@ -52,7 +52,7 @@ class ConvGradX(Op):
 
     operands: ClassVar[tuple[str, ...]] = ("g", "w", "rest")
     optional = 1
-    kernels = (
+    kernels: ClassVar[tuple[Kernel, ...]] = (
         _kernel("tte_conv_grad_x_s8", ins=(F32, S8, S8)),
         _kernel("tte_conv_grad_x_f32", ins=(F32, F32, F32)),
     )

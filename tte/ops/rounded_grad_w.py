@@ -21,7 +21,7 @@ _kernel = partial(
 
 def _by_itself(ins: Types, outs: Types, params: Params) -> bool:
     """True where every pixel stands for itself, and no sum can overflow."""
-    return bool(params["pointwise"]) and outs[0].shape[0] % 4 == 0 and params["rows"] >= ins[0].shape[1]
+    return bool(params["pointwise"]) and outs[0].shape[0] % 4 == 0 and int(params["rows"]) >= ins[0].shape[1]
 
 
 def _pairs(ins: Types, outs: Types, params: Params) -> int:
