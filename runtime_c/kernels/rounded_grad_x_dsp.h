@@ -97,19 +97,45 @@ TTE_INLINE void tte_dsp_pointwise_x(const tte_rounded_grad_x_params *p, const vo
     tte_dsp_ends(p, g, s8, step, w, rest, y, some ? c : 0, begin);
 }
 
-/** Pixel (iy, ix) of four channels, by words of tte_dsp_taps, two for each tap. */
-TTE_INLINE tte_sums4 tte_dsp_brought(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const int32_t *w,
-                                     int32_t iy, int32_t ix)
+/** Four channels of g with so many rows and columns of zeros before and after it that every tap finds some pixel. */
+typedef struct { int32_t above, left, rows, columns; } tte_dsp_frame;
+
+TTE_INLINE tte_dsp_frame tte_dsp_frame_of(const tte_rounded_grad_x_params *p)
 {
-    const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, 1);
-    const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, 1);
-    const int32_t ox = (ix + p->left - xs.first) / p->stride_x;
+    const int32_t above = (tte_max_s32(p->kh - 1 - p->top, 0) + p->stride_y - 1) / p->stride_y;
+    const int32_t left = (tte_max_s32(p->kw - 1 - p->left, 0) + p->stride_x - 1) / p->stride_x;
+    return (tte_dsp_frame){above, left, above + tte_max_s32(p->oh, (p->h - 1 + p->top) / p->stride_y + 1),
+                           left + tte_max_s32(p->ow, (p->w - 1 + p->left) / p->stride_x + 1)};
+}
+
+/** to[rows,columns,2] = the frame of g, each pixel two words as tte_dsp_each has them. */
+TTE_INLINE void tte_dsp_framed(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, tte_dsp_frame f,
+                               int32_t *restrict to)
+{
+    for (int32_t i = 0; i < 2 * f.rows * f.columns; i++) {
+        to[i] = 0;
+    }
+    for (int32_t oy = 0; oy < p->oh; oy++) {
+        int32_t *row = to + 2 * ((oy + f.above) * f.columns + f.left);
+        for (int32_t ox = 0; ox < p->ow; ox++, row += 2) {
+            const tte_dsp_two v = tte_dsp_halves(tte_dsp_from(g, s8, (oy * p->ow + ox) * p->g_pitch), s8);
+            row[0] = v.a;
+            row[1] = v.b;
+        }
+    }
+}
+
+/** Pixel (iy, ix) of four channels: w has two words for each tap. */
+TTE_INLINE tte_sums4 tte_dsp_brought(const tte_rounded_grad_x_params *p, const int32_t *g, tte_dsp_frame f,
+                                     const int32_t *w, int32_t iy, int32_t ix)
+{
+    const int32_t up = iy + p->top, along = ix + p->left;
+    const int32_t *from = g + 2 * ((up / p->stride_y + f.above) * f.columns + along / p->stride_x + f.left);
     tte_sums4 s = {0, 0, 0, 0};
-    for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
-        int32_t at = ((iy + p->top - ky) / p->stride_y * p->ow + ox) * p->g_pitch;
-        const int32_t *by = w + 2 * (ky * p->kw + xs.first), *const end = w + 2 * (ky * p->kw + xs.last);
-        for (; by < end; by += 2 * xs.step, at -= p->g_pitch) {
-            s = tte_dsp_each(tte_dsp_from(g, s8, at), s8, by, s);
+    for (int32_t ky = up % p->stride_y; ky < p->kh; ky += p->stride_y, from -= 2 * f.columns) {
+        const int32_t *at = from;
+        for (int32_t kx = along % p->stride_x; kx < p->kw; kx += p->stride_x, at -= 2) {
+            s = tte_dsp_each(at, w + 2 * (ky * p->kw + kx), s);
         }
     }
     return s;
@@ -119,21 +145,26 @@ TTE_INLINE tte_sums4 tte_dsp_brought(const tte_rounded_grad_x_params *p, const v
 TTE_INLINE void tte_dsp_depthwise_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
                                     const int8_t *w, const int8_t *rest, float *y, int32_t *words, int32_t c)
 {
+    const tte_dsp_frame f = tte_dsp_frame_of(p);
+    const int32_t taps = p->kh * p->kw;
     for (int32_t j = 0; j < p->c; j += 4) {
         const int8_t *filters[4];
         for (int32_t l = 0; l < 4; l++) {
             filters[l] = tte_grad_filter(p, w, rest, c, j + l);
         }
-        for (int32_t t = 0; t < p->kh * p->kw; t++) {
+        for (int32_t t = 0; t < taps; t++) {
             const int32_t v0 = filters[0][t], v1 = filters[1][t], v2 = filters[2][t], v3 = filters[3][t];
             words[2 * t] = tte_dsp_pair(v0, s8 ? v2 : v1);
             words[2 * t + 1] = tte_dsp_pair(s8 ? v1 : v2, v3);
         }
+        tte_dsp_framed(p, tte_dsp_from(g, s8, j), s8, f, words + 2 * taps);
+        const tte_floats4 by = tte_load4(step + j);
         float *to = y + j;
         for (int32_t iy = 0; iy < p->h; iy++) {
             for (int32_t ix = 0; ix < p->w; ix++, to += p->y_pitch) {
-                const tte_sums4 s = tte_dsp_brought(p, tte_dsp_from(g, s8, j), s8, words, iy, ix);
-                tte_store4(to, tte_times4(tte_floats_of(s), tte_load4(step + j)));
+                const tte_sums4 s = tte_dsp_brought(p, words + 2 * taps, f, words, iy, ix);
+                const tte_sums4 n = s8 ? (tte_sums4){s.a, s.c, s.b, s.d} : s;
+                tte_store4(to, tte_times4(tte_floats_of(n), by));
             }
         }
     }
@@ -152,8 +183,8 @@ TTE_INLINE void tte_dsp_rounded_x(const tte_rounded_grad_x_params *p, const void
 
 /**
  * As tte_rounded_grad_x_s8, depthwise without dilation for channels by fours, or pointwise where channels of g share
- * steps by fours, or co % 4 == 0 channels all have one. Scratch, words: two for each tap; or two for each of co channels,
- * or of TTE_TAKEN_CHANNELS if that is more.
+ * steps by fours, or co % 4 == 0 channels all have one. Scratch, words: two for each tap and each pixel of the frame; or two for
+ * each of co channels, or of TTE_TAKEN_CHANNELS if that is more.
  */
 TTE_KERNEL tte_rounded_grad_x_s8_dsp(const tte_rounded_grad_x_params *p, const int8_t *restrict g,
                                      const float *restrict step, const int8_t *restrict w,

@@ -46,6 +46,16 @@ TTE_INLINE tte_dsp_two tte_dsp_load_two(const void *p)
     return r;
 }
 
+/** Four channels of g in s8 as pairs of 0 and 2, 1 and 3; in s16, of 0 and 1, 2 and 3. */
+TTE_INLINE tte_dsp_two tte_dsp_halves(const void *g, int32_t s8)
+{
+    if (s8) {
+        const int32_t four = tte_dsp_load4(g);
+        return (tte_dsp_two){tte_dsp_even_of(four), tte_dsp_odd_of(four)};
+    }
+    return tte_dsp_load_two(g);
+}
+
 /** to[4]: byte i of a and byte i of b as halves of word i, sign-extended. */
 TTE_INLINE void tte_dsp_across(int32_t a, int32_t b, int32_t *to)
 {
@@ -131,16 +141,8 @@ TTE_INLINE void tte_dsp_spread(const void *g, int32_t s8, const int32_t *w, int3
                                float *y)
 {
     const int32_t *const end = w + 2 * n;
-    int32_t u, v;
-    if (s8) {
-        const int32_t four = tte_dsp_load4(g);
-        u = tte_dsp_even_of(four);
-        v = tte_dsp_odd_of(four);
-    } else {
-        const tte_dsp_two four = tte_dsp_load_two(g);
-        u = four.a;
-        v = four.b;
-    }
+    const tte_dsp_two four = tte_dsp_halves(g, s8);
+    const int32_t u = four.a, v = four.b;
     if (begin) {
         TTE_DSP_SPREAD("", "vmul.f32");
     } else {
@@ -148,18 +150,11 @@ TTE_INLINE void tte_dsp_spread(const void *g, int32_t s8, const int32_t *w, int3
     }
 }
 
-/** Add four channels of g, each times its half of the two words at w; halves as in tte_dsp_four. */
-TTE_INLINE tte_sums4 tte_dsp_each(const void *g, int32_t s8, const int32_t *w, tte_sums4 s)
+/** Add each half of two words of g, two channels a and c, b and d, times that of two words at w. */
+TTE_INLINE tte_sums4 tte_dsp_each(const int32_t *g, const int32_t *w, tte_sums4 s)
 {
-    const tte_dsp_two by = tte_dsp_load_two(w);
-    if (s8) {
-        const int32_t four = tte_dsp_load4(g), u = tte_dsp_even_of(four), v = tte_dsp_odd_of(four);
-        return (tte_sums4){tte_dsp_mla(u, by.a, s.a), tte_dsp_mla(v, by.b, s.b), tte_dsp_mla_highs(u, by.a, s.c),
-                           tte_dsp_mla_highs(v, by.b, s.d)};
-    }
-    const tte_dsp_two four = tte_dsp_load_two(g);
-    return (tte_sums4){tte_dsp_mla(four.a, by.a, s.a), tte_dsp_mla_highs(four.a, by.a, s.b),
-                       tte_dsp_mla(four.b, by.b, s.c), tte_dsp_mla_highs(four.b, by.b, s.d)};
+    return (tte_sums4){tte_dsp_mla(g[0], w[0], s.a), tte_dsp_mla_highs(g[0], w[0], s.b),
+                       tte_dsp_mla(g[1], w[1], s.c), tte_dsp_mla_highs(g[1], w[1], s.d)};
 }
 
 #endif

@@ -39,8 +39,17 @@ def _in_words(ins: Types, outs: Types, params: Params) -> bool:
 
 
 def _words(ins: Types, outs: Types, params: Params) -> int:
-    """Bytes of two words for each tap, or for each channel of g or of a block of y."""
-    return 8 * (ins[2].shape[1] * ins[2].shape[2] if params["depthwise"] else max(ins[0].shape[3], TAKEN))
+    """Bytes of two words for each tap and each pixel of a frame; or for each channel of g, or of a block of y."""
+    if not params["depthwise"]:
+        return 8 * max(ins[0].shape[3], TAKEN)
+    (_, oh, ow, _), (_, h, w, _), (_, kh, kw, _) = ins[0].shape, outs[0].shape, ins[2].shape
+    rows = _framed(oh, h, kh, int(params["stride_y"]), int(params["top"]))
+    return 8 * (kh * kw + rows * _framed(ow, w, kw, int(params["stride_x"]), int(params["left"])))
+
+
+def _framed(n: int, size: int, k: int, stride: int, pad: int) -> int:
+    """Rows (or columns) of g and of zeros before and after it that the taps of some pixel meet."""
+    return -(-max(k - 1 - pad, 0) // stride) + max(n, (size - 1 + pad) // stride + 1)
 
 
 _dsp = partial(
