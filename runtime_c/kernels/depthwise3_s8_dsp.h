@@ -60,7 +60,7 @@ TTE_INLINE tte_dsp_filter3 tte_dsp_inside3(tte_dsp_filter3 f, tte_span ky, int32
 
 /** One channel of a row at stride 1: three columns in turn, each read once. */
 TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                             const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias,
+                             const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t start,
                              int32_t j, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
@@ -69,15 +69,15 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
     int32_t ox = 0;
     for (; ox + 3 <= inside; ox += 3, y += 3 * p->c) {
         c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, 0, ox * p->c + j);
         a = tte_dsp_read3(&x, p->c);
-        y[p->c] = tte_dsp_result(o, tte_dsp_sum3(w, b, c, a, bias.start), q, live, bias.left, (ox + 1) * p->c + j);
+        y[p->c] = tte_dsp_result(o, tte_dsp_sum3(w, b, c, a, start), q, live, 0, (ox + 1) * p->c + j);
         b = tte_dsp_read3(&x, p->c);
-        y[2 * p->c] = tte_dsp_result(o, tte_dsp_sum3(w, c, a, b, bias.start), q, live, bias.left, (ox + 2) * p->c + j);
+        y[2 * p->c] = tte_dsp_result(o, tte_dsp_sum3(w, c, a, b, start), q, live, 0, (ox + 2) * p->c + j);
     }
     for (; ox < p->ow; ox++, y += p->c) {
         c = ox < inside ? tte_dsp_read3(&x, p->c) : outside;
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, 0, ox * p->c + j);
         a = b;
         b = c;
     }
@@ -85,7 +85,7 @@ TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, 
 
 /** One channel of a row at stride 2: a column is shared by two filters. */
 TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                                     const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias,
+                                     const tte_dsp_filter3 *w, const int32_t *q, const tte_dsp_live *live, int32_t start,
                                      int32_t j, int8_t *y)
 {
     const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
@@ -94,33 +94,32 @@ TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_
     int32_t ox = 0;
     for (; ox < inside; ox++, y += p->c) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c), c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, bias.start), q, live, bias.left, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, c, start), q, live, 0, ox * p->c + j);
         a = c;
     }
     if (ox < p->ow) {
         const tte_dsp_column b = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, outside, bias.start), q, live, bias.left, ox * p->c + j);
+        y[0] = tte_dsp_result(o, tte_dsp_sum3(w, a, b, outside, start), q, live, 0, ox * p->c + j);
     }
 }
 
-/** One row of channel j with the filter w; in `bias` is the zero point of x. */
-TTE_INLINE void tte_dsp_row3_any(const tte_conv_s8_params *p, tte_dsp_rows3 x, const tte_dsp_filter3 *w,
-                                 const int32_t *q, const tte_dsp_live *live, tte_dsp_bias bias, int32_t j, int8_t *y)
+/** One row of channel j for a bias that leaves something to add, as hardly any does: column by column. */
+TTE_RARE void tte_dsp_row3_wide(const tte_conv_s8_params *p, tte_dsp_rows3 x, tte_dsp_filter3 w, const int32_t *q,
+                                tte_dsp_live live, tte_dsp_bias bias, int8_t *y)
 {
     const tte_dsp_out o = tte_conv_dsp_out(p);
-    if (p->stride == 1) {
-        tte_dsp_row3(p, &o, x, w, q, live, bias, j, y + j);
-    } else {
-        tte_dsp_row3_stride2(p, &o, x, w, q, live, bias, j, y + j);
+    for (int32_t ox = 0; ox < p->ow; ox++) {
+        tte_dsp_column columns[3];
+        for (int32_t k = 0; k < 3; k++) {
+            const int32_t column = ox * p->stride - p->left + k, at = column * p->c;
+            columns[k] = (tte_dsp_column){tte_dsp_twice(p->zero_x), p->zero_x};
+            if (column >= 0 && column < p->w) {
+                columns[k] = (tte_dsp_column){tte_dsp_pair(x.a[at], x.b[at]), x.c[at]};
+            }
+        }
+        const int64_t sum = tte_dsp_sum3(&w, columns[0], columns[1], columns[2], bias.start);
+        y[ox * p->c] = tte_dsp_result_wide(o, sum + bias.left, q, live.mask, live.at + ox * p->c);
     }
-}
-
-/** The same for a bias that leaves something to add, as hardly any does: code that all layers share. */
-static __attribute__((noinline, unused)) void tte_dsp_row3_wide(const tte_conv_s8_params *p, tte_dsp_rows3 x,
-                                                                tte_dsp_filter3 w, const int32_t *q, tte_dsp_live live,
-                                                                tte_dsp_bias bias, int32_t j, int8_t *y)
-{
-    tte_dsp_row3_any(p, x, &w, q, &live, bias, j, y);
 }
 
 /** One row of channel j with the filter w; in `bias` is the zero point of x, as if no row lay outside. */
@@ -134,10 +133,12 @@ TTE_INLINE void tte_dsp_channel3(const tte_conv_s8_params *p, const void *const 
     const int8_t *const top = ky.first == 0 ? x[0] : middle, *const bottom = ky.last == 3 ? x[2] : middle;
     const tte_dsp_rows3 rows = {top + j, middle + j, bottom + j};
     const tte_dsp_filter3 filter = tte_dsp_inside3(w, ky, p->zero_x, &bias.start);
-    if (bias.left == 0) {
-        tte_dsp_row3_any(p, rows, &filter, own, live, (tte_dsp_bias){bias.start, 0}, j, y);
+    if (bias.left != 0) {
+        tte_dsp_row3_wide(p, rows, filter, q, (tte_dsp_live){live->b, live->mask, live->at + j}, bias, y + j);
+    } else if (p->stride == 1) {
+        tte_dsp_row3(p, &o, rows, &filter, own, live, bias.start, j, y + j);
     } else {
-        tte_dsp_row3_wide(p, rows, filter, q, *live, bias, j, y);
+        tte_dsp_row3_stride2(p, &o, rows, &filter, own, live, bias.start, j, y + j);
     }
 }
 

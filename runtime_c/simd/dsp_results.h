@@ -28,8 +28,7 @@ TTE_INLINE tte_dsp_bias tte_dsp_bias_of(const tte_dsp_live *live, int32_t j, con
 }
 
 /** Result i for a sum, with its bias, that may need more than 32 bits; few channels have such biases. */
-static __attribute__((noinline, unused)) int8_t tte_dsp_result_wide(tte_dsp_out o, int64_t acc, const int32_t *q,
-                                                                    uint8_t *mask, int32_t i)
+TTE_RARE int8_t tte_dsp_result_wide(tte_dsp_out o, int64_t acc, const int32_t *q, uint8_t *mask, int32_t i)
 {
     const int32_t shift = o.rounding == TTE_ONNX ? 0 : o.small ? q[3] + 1 : q[2];
     const int32_t fitting = (int32_t)(acc < INT32_MIN ? INT32_MIN : acc > INT32_MAX ? INT32_MAX : acc);
@@ -69,12 +68,14 @@ TTE_INLINE void tte_dsp_four(const tte_dsp_out *o, tte_dsp_sums4 s, const int32_
     }
 }
 
-/** The same for a bias that leaves something to add, as hardly any does: code that all layers share. */
-static __attribute__((noinline, unused)) void tte_dsp_four_wide(tte_dsp_out o, tte_dsp_sums4 s, const int32_t *q,
-                                                                tte_dsp_live live, int32_t left, int8_t *y, int32_t n,
-                                                                int32_t co, int32_t i)
+/** The same for a bias that leaves something to add, as hardly any does. */
+TTE_RARE void tte_dsp_four_wide(tte_dsp_out o, tte_dsp_sums4 s, const int32_t *q, tte_dsp_live live, int32_t left,
+                                int8_t *y, int32_t n, int32_t co, int32_t i)
 {
-    tte_dsp_four(&o, s, q, &live, left, y, n, co, i);
+    const int32_t sums[4] = {s.a, s.b, s.c, s.d};
+    for (int32_t l = 0; l < n; l++) {
+        y[l * co] = tte_dsp_result_wide(o, (int64_t)sums[l] + left, q, live.mask, live.at + i + l * co);
+    }
 }
 
 /** The same for any bias. */
