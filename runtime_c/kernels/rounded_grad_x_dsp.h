@@ -14,35 +14,50 @@ TTE_INLINE const void *tte_dsp_from(const void *g, int32_t s8, int32_t i)
     return (const int8_t *)g + (s8 ? i : 2 * i);
 }
 
-/** to[8] = the weights of filters o to o + 4 for channels i to i + 4 of x, 1x1, as tte_dsp_four wants them. */
-TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, const int8_t *w, const int8_t *rest, int32_t s8,
-                                   int32_t o, int32_t i, int32_t *restrict to)
+/** Weights: as they come, in one tensor or (rest not NULL) in two; or (`paired`) in one, as tte/pairs.py lays them. */
+typedef struct {
+    const int8_t *w, *rest;
+    int32_t paired;
+} tte_dsp_filters;
+
+/** Channels i to i + 4 of x, i % 4 == 0, of filter o, 1x1. */
+TTE_INLINE int32_t tte_dsp_filter(const tte_rounded_grad_x_params *p, tte_dsp_filters f, int32_t o, int32_t i)
 {
-    int32_t rows[4];
-    for (int32_t r = 0; r < 4; r++) {
-        if (p->k % 4 != 0 && i < p->k && i + 4 > p->k) { /* i is a multiple of 4 */
-            uint32_t word = 0;
-            for (int32_t l = 0; l < 4; l++) {
-                const tte_grad_matrix part = tte_grad_part(p, w, rest, i + l);
-                word |= (uint32_t)(uint8_t)part.first[(o + r) * part.pitch] << (8 * l);
-            }
-            rows[r] = (int32_t)word;
-        } else {
-            const tte_grad_matrix part = tte_grad_part(p, w, rest, i);
-            rows[r] = tte_dsp_load4(part.first + (o + r) * part.pitch);
-        }
+    uint32_t word = 0;
+    if (p->k % 4 == 0 || i + 4 <= p->k || i >= p->k) {
+        const tte_grad_matrix part = tte_grad_part(p, f.w, f.rest, i);
+        return tte_dsp_load4(part.first + o * part.pitch);
     }
-    tte_dsp_across(rows[0], s8 ? rows[2] : rows[1], to);
-    tte_dsp_across(s8 ? rows[1] : rows[2], rows[3], to + 4);
+    for (int32_t l = 0; l < 4; l++) {
+        const tte_grad_matrix part = tte_grad_part(p, f.w, f.rest, i + l);
+        word |= (uint32_t)(uint8_t)part.first[o * part.pitch] << (8 * l);
+    }
+    return (int32_t)word;
+}
+
+/** to[8] = the weights of filters o to o + 4 for channels i to i + 4 of x, 1x1, as tte_dsp_four wants them. */
+TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, tte_dsp_filters f, int32_t s8, int32_t o,
+                                   int32_t i, int32_t *restrict to)
+{
+    if (f.paired) {
+        const int8_t *const a = f.w + o * p->k + 2 * i, *const b = a + 2 * p->k;
+        tte_dsp_across_pairs(tte_dsp_load4(a), tte_dsp_load4(b), s8, to);
+        tte_dsp_across_pairs(tte_dsp_load4(a + 4), tte_dsp_load4(b + 4), s8, to + 1);
+    } else {
+        const int32_t v0 = tte_dsp_filter(p, f, o, i), v1 = tte_dsp_filter(p, f, o + 1, i);
+        const int32_t v2 = tte_dsp_filter(p, f, o + 2, i), v3 = tte_dsp_filter(p, f, o + 3, i);
+        tte_dsp_across(v0, s8 ? v2 : v1, to);
+        tte_dsp_across(s8 ? v1 : v2, v3, to + 4);
+    }
 }
 
 /** Channels j < c of y, by fours, from all of g, whose channels share one step. `column` is what channel 0 of y is in x. */
-TTE_INLINE void tte_dsp_make(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step, const int8_t *w,
-                             const int8_t *rest, float *y, int32_t column, int32_t begin, int32_t *words)
+TTE_INLINE void tte_dsp_make(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step,
+                             tte_dsp_filters f, float *y, int32_t column, int32_t begin, int32_t *words)
 {
     for (int32_t j = 0; j + 4 <= p->c; j += 4) {
         for (int32_t o = 0; o < p->co; o += 4) {
-            tte_dsp_grad_block(p, w, rest, s8, o, column + j, words + 2 * o);
+            tte_dsp_grad_block(p, f, s8, o, column + j, words + 2 * o);
         }
         for (int32_t i = 0; i < p->h * p->w; i++) {
             float *to = y + i * p->y_pitch + j;
@@ -53,14 +68,14 @@ TTE_INLINE void tte_dsp_make(const tte_rounded_grad_x_params *p, const void *g, 
 }
 
 /** Four channels of g, which share one step, added to all channels of y, by fours. */
-TTE_INLINE void tte_dsp_take(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step, const int8_t *w,
-                             const int8_t *rest, int32_t o, float *y, int32_t begin, int32_t *words)
+TTE_INLINE void tte_dsp_take(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, float step,
+                             tte_dsp_filters f, int32_t o, float *y, int32_t begin, int32_t *words)
 {
     const int32_t whole = p->c / 4 * 4;
     for (int32_t first = 0; first < whole; first += TTE_TAKEN_CHANNELS) {
         const int32_t n = tte_min_s32(whole - first, TTE_TAKEN_CHANNELS);
         for (int32_t j = 0; j < n; j += 4) {
-            tte_dsp_grad_block(p, w, rest, s8, o, first + j, words + 2 * j);
+            tte_dsp_grad_block(p, f, s8, o, first + j, words + 2 * j);
         }
         for (int32_t i = 0; i < p->h * p->w; i++) {
             tte_dsp_spread(tte_dsp_from(g, s8, i * p->g_pitch + o), s8, words, n, step, begin,
@@ -71,10 +86,10 @@ TTE_INLINE void tte_dsp_take(const tte_rounded_grad_x_params *p, const void *g, 
 
 /** Channels of y past the last four. */
 TTE_INLINE void tte_dsp_ends(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
-                             const int8_t *w, const int8_t *rest, float *y, int32_t column, int32_t begin)
+                             tte_dsp_filters f, float *y, int32_t column, int32_t begin)
 {
     for (int32_t j = p->c / 4 * 4; j < p->c; j++) {
-        const tte_grad_matrix part = tte_grad_part(p, w, rest, column + j);
+        const tte_grad_matrix part = tte_grad_part(p, f.w, f.rest, column + j);
         for (int32_t i = 0; i < p->h * p->w; i++) {
             float *to = y + i * p->y_pitch + j;
             *to = tte_rounded_pixel(p, g, s8, step, part, i / p->w, i % p->w, 1, tte_all4(begin ? 0.0f : *to)).a;
@@ -84,17 +99,17 @@ TTE_INLINE void tte_dsp_ends(const tte_rounded_grad_x_params *p, const void *g, 
 
 /** Every pixel from its own, where channels of g share steps by fours or all have one. */
 TTE_INLINE void tte_dsp_pointwise_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, const float *step,
-                                    const int8_t *w, const int8_t *rest, float *y, int32_t *words, int32_t c)
+                                    tte_dsp_filters f, float *y, int32_t *words, int32_t c)
 {
     const int32_t some = p->c < p->channels, begin = some || c == 0;
     if (!some && p->group == 4) {
         for (int32_t o = 0; o < p->co; o += 4) {
-            tte_dsp_take(p, g, s8, step[o], w, rest, o, y, begin && o == 0, words);
+            tte_dsp_take(p, g, s8, step[o], f, o, y, begin && o == 0, words);
         }
     } else {
-        tte_dsp_make(p, g, s8, step[0], w, rest, y, some ? c : 0, begin, words);
+        tte_dsp_make(p, g, s8, step[0], f, y, some ? c : 0, begin, words);
     }
-    tte_dsp_ends(p, g, s8, step, w, rest, y, some ? c : 0, begin);
+    tte_dsp_ends(p, g, s8, step, f, y, some ? c : 0, begin);
 }
 
 /** Four channels of g with so many rows and columns of zeros before and after it that every tap finds some pixel. */
@@ -177,7 +192,7 @@ TTE_INLINE void tte_dsp_rounded_x(const tte_rounded_grad_x_params *p, const void
     if (p->depthwise) {
         tte_dsp_depthwise_x(p, g, s8, step, w, rest, y, words, c);
     } else {
-        tte_dsp_pointwise_x(p, g, s8, step, w, rest, y, words, c);
+        tte_dsp_pointwise_x(p, g, s8, step, (tte_dsp_filters){w, rest, 0}, y, words, c);
     }
 }
 
@@ -201,6 +216,22 @@ TTE_KERNEL tte_rounded_grad_x_s16_dsp(const tte_rounded_grad_x_params *p, const 
                                       int32_t c)
 {
     tte_dsp_rounded_x(p, g, 0, step, w, rest, y, scratch, c);
+}
+
+/** As tte_rounded_grad_x_s8_dsp, pointwise, of weights by pairs (tte/pairs.py), for channels of y by fours. */
+TTE_KERNEL tte_rounded_grad_x_s8_pairs_dsp(const tte_rounded_grad_x_params *p, const int8_t *restrict g,
+                                           const float *restrict step, const int8_t *restrict w, float *restrict y,
+                                           int8_t *restrict scratch, int32_t c)
+{
+    tte_dsp_pointwise_x(p, g, 1, step, (tte_dsp_filters){w, NULL, 1}, y, (int32_t *)(void *)scratch, c);
+}
+
+/** As tte_rounded_grad_x_s8_pairs_dsp. */
+TTE_KERNEL tte_rounded_grad_x_s16_pairs_dsp(const tte_rounded_grad_x_params *p, const int16_t *restrict g,
+                                            const float *restrict step, const int8_t *restrict w, float *restrict y,
+                                            int8_t *restrict scratch, int32_t c)
+{
+    tte_dsp_pointwise_x(p, g, 0, step, (tte_dsp_filters){w, NULL, 1}, y, (int32_t *)(void *)scratch, c);
 }
 
 #endif

@@ -66,6 +66,19 @@ TTE_INLINE void tte_dsp_across(int32_t a, int32_t b, int32_t *to)
     to[3] = tte_dsp_highs(a13, b13);
 }
 
+/**
+ * The same of four filters a, b, c, d in `to` and `to + 4`, for words {a0, b0, a2, b2} and {c0, d0, c2, d2}: channels 0
+ * and 2 of x, at to[0] and to[2]. The pairs are (a, c) and (b, d), as g in s8 has them, else (a, b) and (c, d).
+ */
+TTE_INLINE void tte_dsp_across_pairs(int32_t ab, int32_t cd, int32_t s8, int32_t *to)
+{
+    const int32_t a = tte_dsp_even_of(ab), b = tte_dsp_odd_of(ab), c = tte_dsp_even_of(cd), d = tte_dsp_odd_of(cd);
+    to[0] = tte_dsp_pair(a, s8 ? c : b);
+    to[2] = tte_dsp_highs(a, s8 ? c : b);
+    to[4] = tte_dsp_pair(s8 ? b : c, d);
+    to[6] = tte_dsp_highs(s8 ? b : c, d);
+}
+
 /* Two products for each of four sums: the pair g with four words of w. */
 #define TTE_DSP_FOUR_MLA(g)                      \
     "ldmia %[w]!, {r2-r5}\n\t"                   \

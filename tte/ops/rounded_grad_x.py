@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from tte.op import Arrays, Example, Kernel, Params, Slices, Types
-from tte.ops.conv_grad_x import ConvGradX
+from tte.ops.conv_grad_x import ConvGradX, by_pairs, shared
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16 = DType.F32, DType.S8, DType.S16
@@ -64,6 +64,23 @@ _dsp = partial(
 )
 
 
+def _paired(ins: Types, outs: Types, params: Params) -> bool:
+    """True where weights lie by pairs without gaps."""
+    return _in_words(ins, outs, params) and outs[0].shape[3] % 4 == 0 and shared(_real(ins), outs, params)
+
+
+_pairs = partial(
+    _dsp,
+    optional=0,
+    takes=("step", "w", "y", "scratch", "c"),
+    when=_paired,
+    needs="1x1 of channels by fours, with steps of four or of all",
+    pack=by_pairs,
+    packs=("w",),
+    per_mac=1.4,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RoundedGradX(ConvGradX):
     """As ConvGradX, of g * step[co], for g in s8 or s16 and integer weights.
@@ -80,6 +97,8 @@ class RoundedGradX(ConvGradX):
         _kernel("tte_rounded_grad_x_s16", ins=(S16, F32, S8, S8)),
         _dsp("tte_rounded_grad_x_s8_dsp", ins=(S8, F32, S8, S8)),
         _dsp("tte_rounded_grad_x_s16_dsp", ins=(S16, F32, S8, S8)),
+        _pairs("tte_rounded_grad_x_s8_pairs_dsp", ins=(S8, F32, S8)),
+        _pairs("tte_rounded_grad_x_s16_pairs_dsp", ins=(S16, F32, S8)),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -129,11 +148,13 @@ class RoundedGradX(ConvGradX):
     def examples(cls) -> tuple[Example, ...]:
         """Those of ConvGradX with integer weights, steps of a channel, of some and of all."""
         found, thin = list[Example](), Quant((0.01,))
-        for e in ConvGradX.examples():
+        flat = ConvGradX((1, 1), (0, 0, 0, 0), (1, 1), (3, 5))
+        wide = Example.random(flat, TensorType((1, 3, 5, 8), F32), TensorType((8, 1, 1, 12), S8, thin), consts=(1,))
+        for e in (*ConvGradX.examples(), wide):
             if not isinstance(e.op, ConvGradX) or e.ins[1].dtype is not S8:
                 continue
             co = e.ins[0].shape[3]
-            for group in dict.fromkeys((1,) if e.op.depthwise else (2 if co % 2 == 0 else 1, 4 if co % 4 == 0 else co)):
+            for group in (1,) if e.op.depthwise else dict.fromkeys((2 - co % 2, 4 if co % 4 == 0 else co, co)):
                 for dtype in (S8, S16):
                     found.append(_rounded(e, group, TensorType(e.ins[0].shape, dtype), thin))
         return tuple(found)
@@ -150,7 +171,9 @@ def _rounded(e: Example, group: int, g: TensorType, scale: Quant) -> Example:
     assert isinstance(op, ConvGradX)
     made = RoundedGradX(op.stride, op.pads, op.dilation, op.shape, op.depthwise, group)
     step = TensorType(g.shape[3:], F32)
-    found = Example.random(made, g, step, *(TensorType(t.shape, S8, scale) for t in e.ins[1:]))
+    found = Example.random(
+        made, g, step, *(TensorType(t.shape, S8, scale) for t in e.ins[1:]), consts=tuple(i + 1 for i in e.consts)
+    )
     found.args[0].reshape(-1)[:40] = np.iinfo(g.dtype.numpy).min
     for w in found.args[2:]:
         w.reshape(-1)[::3] = -128
