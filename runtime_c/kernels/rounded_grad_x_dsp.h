@@ -21,7 +21,7 @@ typedef struct {
 } tte_dsp_filters;
 
 /** Channels i to i + 4 of x, i % 4 == 0, of filter o, 1x1. */
-TTE_INLINE int32_t tte_dsp_filter(const tte_rounded_grad_x_params *p, tte_dsp_filters f, int32_t o, int32_t i)
+TTE_INLINE int32_t tte_dsp_filter_word(const tte_rounded_grad_x_params *p, tte_dsp_filters f, int32_t o, int32_t i)
 {
     uint32_t word = 0;
     if (p->k % 4 == 0 || i + 4 <= p->k || i >= p->k) {
@@ -35,7 +35,7 @@ TTE_INLINE int32_t tte_dsp_filter(const tte_rounded_grad_x_params *p, tte_dsp_fi
     return (int32_t)word;
 }
 
-/** to[8] = the weights of filters o to o + 4 for channels i to i + 4 of x, 1x1, as tte_dsp_four wants them. */
+/** to[8] = the weights of filters o to o + 4 for channels i to i + 4 of x, 1x1, as tte_dsp_four_columns wants them. */
 TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, tte_dsp_filters f, int32_t s8, int32_t o,
                                    int32_t i, int32_t *restrict to)
 {
@@ -44,8 +44,8 @@ TTE_INLINE void tte_dsp_grad_block(const tte_rounded_grad_x_params *p, tte_dsp_f
         tte_dsp_across_pairs(tte_dsp_load4(a), tte_dsp_load4(b), s8, to);
         tte_dsp_across_pairs(tte_dsp_load4(a + 4), tte_dsp_load4(b + 4), s8, to + 1);
     } else {
-        const int32_t v0 = tte_dsp_filter(p, f, o, i), v1 = tte_dsp_filter(p, f, o + 1, i);
-        const int32_t v2 = tte_dsp_filter(p, f, o + 2, i), v3 = tte_dsp_filter(p, f, o + 3, i);
+        const int32_t v0 = tte_dsp_filter_word(p, f, o, i), v1 = tte_dsp_filter_word(p, f, o + 1, i);
+        const int32_t v2 = tte_dsp_filter_word(p, f, o + 2, i), v3 = tte_dsp_filter_word(p, f, o + 3, i);
         tte_dsp_across(v0, s8 ? v2 : v1, to);
         tte_dsp_across(s8 ? v1 : v2, v3, to + 4);
     }
@@ -61,7 +61,7 @@ TTE_INLINE void tte_dsp_make(const tte_rounded_grad_x_params *p, const void *g, 
         }
         for (int32_t i = 0; i < p->h * p->w; i++) {
             float *to = y + i * p->y_pitch + j;
-            const tte_sums4 s = tte_dsp_four(tte_dsp_from(g, s8, i * p->g_pitch), s8, words, p->co);
+            const tte_sums4 s = tte_dsp_four_columns(tte_dsp_from(g, s8, i * p->g_pitch), s8, words, p->co);
             tte_store4(to, tte_add4(begin ? tte_all4(0.0f) : tte_load4(to), step, tte_floats_of(s)));
         }
     }

@@ -91,7 +91,7 @@ TTE_INLINE void tte_dsp_across_pairs(int32_t ab, int32_t cd, int32_t s8, int32_t
  * The sums over n channels of g, n % 4 == 0, times four columns of weights. w has eight words for each four channels of
  * g: pairs of channels 0 and 2, for each column, then 1 and 3; in s16, 0 and 1, then 2 and 3.
  */
-TTE_INLINE tte_sums4 tte_dsp_four(const void *g, int32_t s8, const int32_t *w, int32_t n)
+TTE_INLINE tte_sums4 tte_dsp_four_columns(const void *g, int32_t s8, const int32_t *w, int32_t n)
 {
     tte_sums4 s = {0, 0, 0, 0};
     int32_t u, v;
@@ -148,7 +148,7 @@ TTE_INLINE tte_sums4 tte_dsp_four(const void *g, int32_t s8, const int32_t *w, i
 
 /**
  * y[n] += step * (four channels of g times four weights for each of n channels), n % 4 == 0; `begin` adds to zero. w has
- * eight words for each four channels, as in tte_dsp_four. As step is a power of two, a fused product rounds no less.
+ * eight words for each four channels, as in tte_dsp_four_columns. As step is a power of two, a fused product rounds no less.
  */
 TTE_INLINE void tte_dsp_spread(const void *g, int32_t s8, const int32_t *w, int32_t n, float step, int32_t begin,
                                float *y)
