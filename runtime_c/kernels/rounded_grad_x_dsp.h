@@ -6,7 +6,7 @@
 #include "tte/simd/dsp_grad.h"
 #include "tte/tte.h"
 
-enum { TTE_TAKEN_CHANNELS = 32 }; /* whose weights are in scratch at a time where four channels of g are taken */
+enum { TTE_TAKEN_CHANNELS = 48 }; /* whose weights are in scratch at a time where four channels of g are taken */
 
 /** Element i of a tensor of s8 or s16. */
 TTE_INLINE const void *tte_dsp_from(const void *g, int32_t s8, int32_t i)

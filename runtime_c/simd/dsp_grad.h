@@ -135,31 +135,32 @@ TTE_INLINE tte_sums4 tte_dsp_four_columns(const void *g, int32_t s8, const int32
     "vcvt.f32.s32 s6, s6\n\t"          \
     "vcvt.f32.s32 s7, s7\n\t"
 #define TTE_DSP_SPREAD(load, op)                                                                                    \
-    __asm__ volatile("1:\n\t" TTE_DSP_SPREAD_SUMS load op " s0, s4, %[step]\n\t" op " s1, s5, %[step]\n\t" op       \
+    __asm__ volatile(TTE_DSP_SPREAD_SUMS load op " s0, s4, %[step]\n\t" op " s1, s5, %[step]\n\t" op               \
                      " s2, s6, %[step]\n\t" op " s3, s7, %[step]\n\t"                                               \
-                     "vstmia %[y]!, {s0-s3}\n\t"                                                                    \
-                     "ldr r12, %[end]\n\t"                                                                          \
-                     "cmp %[w], r12\n\t"                                                                            \
-                     "bne 1b"                                                                                       \
+                     "vstmia %[y]!, {s0-s3}"                                                                        \
                      : [w] "+&r"(w), [y] "+&r"(y)                                                                   \
-                     : [u] "r"(u), [v] "r"(v), [end] "m"(end), [step] "t"(step)                                     \
-                     : "memory", "cc", "r2", "r3", "r4", "r5", "r8", "r9", "r10", "r12", "s0", "s1", "s2", "s3",    \
-                       "s4", "s5", "s6", "s7")
+                     : [u] "r"(four.a), [v] "r"(four.b), [step] "t"(step)                                           \
+                     : "memory", "r2", "r3", "r4", "r5", "r8", "r9", "r10", "r12", "s0", "s1", "s2", "s3", "s4",    \
+                       "s5", "s6", "s7")
 
 /**
  * y[n] += step * (four channels of g times four weights for each of n channels), n % 4 == 0; `begin` adds to zero. w has
- * eight words for each four channels, as in tte_dsp_four_columns. As step is a power of two, a fused product rounds no less.
+ * eight words for each four channels, as in tte_dsp_four_columns. As step is a power of two, its product is exact, and a
+ * fused one the same.
  */
 TTE_INLINE void tte_dsp_spread(const void *g, int32_t s8, const int32_t *w, int32_t n, float step, int32_t begin,
                                float *y)
 {
-    const int32_t *const end = w + 2 * n;
     const tte_dsp_two four = tte_dsp_halves(g, s8);
-    const int32_t u = four.a, v = four.b;
     if (begin) {
-        TTE_DSP_SPREAD("", "vmul.f32");
+        for (int32_t i = 0; i < n; i += 4) {
+            TTE_DSP_SPREAD("", "vmul.f32");
+        }
     } else {
-        TTE_DSP_SPREAD("vldmia %[y], {s0-s3}\n\t", "vfma.f32");
+        TTE_DSP_UNROLL_FOUR
+        for (int32_t i = 0; i < n; i += 4) {
+            TTE_DSP_SPREAD("vldmia %[y], {s0-s3}\n\t", "vfma.f32");
+        }
     }
 }
 

@@ -13,7 +13,7 @@ from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16 = DType.F32, DType.S8, DType.S16
 MOST = 256  # products of 2**15 * 2**7 whose sum stays far below 2**31
-TAKEN = 32  # TTE_TAKEN_CHANNELS
+TAKEN = 48  # TTE_TAKEN_CHANNELS
 
 _kernel = partial(
     Kernel,
