@@ -1,4 +1,4 @@
-"""The command line of training: tte train. Floor 9."""
+"""The command line of training: tte train. Floor 10."""
 
 from __future__ import annotations
 

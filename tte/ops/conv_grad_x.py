@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class ConvGradX(Op):
     shape: Pair
     depthwise: bool = False
 
-    operands = ("g", "w", "rest")
+    operands: ClassVar[tuple[str, ...]] = ("g", "w", "rest")
     optional = 1
     kernels = (
         _kernel("tte_conv_grad_x_s8", ins=(F32, S8, S8)),
