@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from tte.driver import Training
+from tte.driver import Pass
 from tte.errors import InternalError
 from tte.ir import Graph, Module
 from tte.op import Values
@@ -15,14 +16,27 @@ from tte.target import Board
 from tte.types import Array
 
 
-def entries(module: Module, training: Training, board: Board) -> tuple[str, ...]:
-    """Names of the values that no training changes and that what does change is computed from."""
-    for rewrite in training.passes(()):
-        module = rewrite(module, board)
+def entries(module: Module) -> tuple[str, ...]:
+    """Names of the values of `infer` that no state in sram changes, and that what these change is computed from."""
     graph, states = module.graph("infer"), {s.value for s in module.states}
     reached = active(graph.nodes, [s.value for s in module.states if s.storage == "sram"])
     found = (v for n in graph.nodes if reached.intersection(n.outs) for v in n.ins)
     return tuple(dict.fromkeys(v.name for v in found if v not in reached and v not in states))
+
+
+def trained(
+    module: Module, passes: Iterable[Pass], names: tuple[str, ...], board: Board
+) -> tuple[Module, tuple[Array, ...]]:
+    """The module after the passes of a training, and the orders that these give to the channels of those values.
+
+    Channel i is the one that was at order[i].
+    """
+    orders: tuple[Array, ...] = ()
+    for rewrite in passes:
+        if isinstance(rewrite, Front):
+            orders = rewrite.orders(module, _named(module.graph("infer"), names))
+        module = rewrite(module, board)
+    return module, orders
 
 
 def trunk(module: Module, names: tuple[str, ...], board: Board) -> Module:
@@ -33,21 +47,11 @@ def trunk(module: Module, names: tuple[str, ...], board: Board) -> Module:
     return dce(replace(module, graphs=(replace(graph, outs=outs),), host=host), board)
 
 
-def tail(
-    module: Module, training: Training, names: tuple[str, ...], board: Board
-) -> tuple[Module, tuple[Array, ...]]:
-    """What trains given those values, to the bits of the whole network, and the order that it wants their channels in.
-
-    They are the inputs of its graphs; channel i of one must be what is channel order[i] of what `trunk` computes.
-    """
-    orders: tuple[Array, ...] = ()
-    for rewrite in training.passes(()):
-        if isinstance(rewrite, Front):
-            orders = rewrite.orders(module, _named(module.graph("infer"), names))
-        module = rewrite(module, board)
+def tail(module: Module, names: tuple[str, ...], board: Board) -> Module:
+    """What trains to the bits of the whole network, given those values: they are the inputs of its graphs."""
     outer = module.graph("infer").ins
     host = tuple(g for g in module.host if g.name == "infer.after")
-    return dce(replace(module.map(lambda g: _cut(g, outer, names)), host=host), board), orders
+    return dce(replace(module.map(lambda g: _cut(g, outer, names)), host=host), board)
 
 
 def _cut(graph: Graph, outer: Values, names: tuple[str, ...]) -> Graph:

@@ -81,8 +81,8 @@ def _order(layers: list[Layer], fixed: bool, plan: TrainPlan, inits: Mapping[Val
         raise TteError(layers[0].title, f"its channels cannot be moved, so only the first {len(named)} can be trained")
     others = list(range(layers[0].total))
     if not fixed and plan.select == "norm":
-        norms = sum(_norms(layer, inits[layer.node.ins[1]]) for layer in layers)
-        others = np.argsort(-norms, kind="stable").tolist()
+        total = sum(norms(layer, inits[layer.node.ins[1]]) for layer in layers)
+        others = np.argsort(-total, kind="stable").tolist()
     return np.array([*named, *(c for c in others if c not in named)])
 
 
@@ -98,14 +98,14 @@ def _named(layers: list[Layer]) -> list[int]:
     return named
 
 
-def _norms(layer: Layer, init: Array) -> Array:
+def norms(layer: Layer, init: Array) -> Array:
     """The Euclidean norm of each channel's real weights."""
     w = init.astype(np.float64)
     quant = layer.node.ins[1].type.quant
     if quant is not None:
         w = w * np.asarray(quant.scale).reshape(-1, *[1] * (w.ndim - 1))
-    norms: Array = np.sqrt((np.moveaxis(w, layer.axis, 0).reshape(layer.total, -1) ** 2).sum(1))
-    return norms
+    found: Array = np.sqrt((np.moveaxis(w, layer.axis, 0).reshape(layer.total, -1) ** 2).sum(1))
+    return found
 
 
 def _permuted(state: State, orders: Mapping[int, Array]) -> State:
