@@ -6,7 +6,7 @@ Layers that are never trained are computed once (tte.tail), and their results ar
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,17 +107,21 @@ def trainer(module: Module) -> Trainer:
         return Trainer(module, _built(module, Path(folder)).read_bytes())
 
 
-def cards(module: Module, names: tuple[str, ...], given: Lessons, samples: Samples) -> Cards:
+def cards(
+    module: Module, names: tuple[str, ...], given: Lessons, samples: Samples, tell: Callable[[int, str], None]
+) -> Cards:
     """The values called `names` for samples; `given` says what the module's input makes of them."""
     cut, outer = trunk(module, names, HOST), module.graph("infer").ins
     outs = cut.graph("infer").outs
-    images = [given.image(x) for x in samples.x]
-    made: list[Arrays] = [()] * len(images)
-    if outs:
-        with tempfile.TemporaryDirectory(prefix="tte-") as folder:
-            made = Device(cut, _built(cut, Path(folder)), HOST).infer(images)
-    known = [v.name for v in (*outer, *outs)]
-    rows = [dict(zip(known, (*a, *b), strict=True)) for a, b in zip(images, made, strict=True)]
+    rows: list[dict[str, Array]] = []
+    with tempfile.TemporaryDirectory(prefix="tte-") as folder:
+        device = Device(cut, _built(cut, Path(folder)), HOST) if outs else None
+        for at in range(0, len(samples), CHUNK):
+            images = [given.image(x) for x in samples.x[at : at + CHUNK]]
+            made = device.infer(images) if device else [()] * len(images)
+            known = [v.name for v in (*outer, *outs)]
+            rows += [dict(zip(known, (*a, *b), strict=True)) for a, b in zip(images, made, strict=True)]
+            tell(len(images), "")
     return Cards(tuple(np.stack([row[n] for row in rows]) for n in names), samples.labels)
 
 

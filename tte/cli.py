@@ -1,4 +1,4 @@
-"""The command line: tte compile | train | run | report | boards | ops | doctor. Floor 10."""
+"""The command line: tte compile | plan | train | run | report | boards | ops | doctor. Floor 13."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
 from tte.cli_options import BoardName, Io, Json, Memory, Numerics, Sram, numbers_list, options, size
+from tte.cli_plan import plan_
 from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, show_json
 from tte.ends import own_outputs
@@ -34,6 +35,7 @@ cli = typer.Typer(
     help="Compile neural networks to plain C, and run it on boards, emulated where they are not this machine.",
 )
 cli.command("boards")(boards_)
+cli.command("plan")(plan_)
 cli.command("train")(train_)
 cli.command()(export)
 cli.command()(ops)
