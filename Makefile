@@ -1,4 +1,4 @@
-# make demo        a small network on handwritten digits, compiled and run here: needs a C compiler and Python 3.11
+# make demo        a small network on handwritten digits, compiled, run and trained here: needs a C compiler and Python 3.11
 # make test        all checks and tests; with root on Debian it installs cross compilers and emulators first
 # make test-full   the same with the slow tests
 # make clean       removes what these have made
@@ -12,6 +12,11 @@ demo: $(VENV)/demo
 	$(BIN)/tte compile examples/digits/digits-int8.onnx --board host -o build/digits
 	@echo
 	@$(BIN)/python examples/digits/evaluate.py build/digits
+	@echo
+	@echo "The camera is mounted sideways now: all digits are turned by a quarter. The device learns to read them."
+	@$(BIN)/python examples/digits/turn.py build/turned.npz
+	$(BIN)/tte compile examples/digits/digits-int8.onnx --board host --train -o build/digits-learns
+	$(BIN)/tte train build/digits-learns --data build/turned.npz --epochs 20 --rate 0.004 --picture build/turned.svg
 
 test: check
 	$(PYTEST) -m "not full"

@@ -1,8 +1,9 @@
 """Count the instructions of single layers on a board beside CMSIS-NN's, all layers in one program.
 
-    python benchmarks/layers.py cortex-m4 [--json]
+    python benchmarks/layers.py cortex-m4 [--json] [--gradients]
 
-Results are checked against the numpy reference. The exit code is 1 if a layer takes more than its bar (anchors.toml).
+With --gradients it counts the gradients of layers of mcunet-5fps instead. Results are checked against the numpy
+reference. The exit code is 1 if one is wrong, or a layer takes more than its bar (anchors.toml).
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ from tte.emulate import build, run_elf
 from tte.ir import Builder, Module
 from tte.op import Example, Op
 from tte.ops.add import Add
+from tte.ops.bias_grad import BiasGrad
 from tte.ops.conv import Conv
+from tte.ops.conv_grad_w import ConvGradW
+from tte.ops.conv_grad_x import ConvGradX
 from tte.ops.linear import Linear
+from tte.ops.mask_grad import MaskGrad
 from tte.target import Board, load_board
 from tte.types import DType, Quant, Rounding, TensorType
 
@@ -82,6 +87,40 @@ def layers() -> dict[str, Example]:
     }
 
 
+def gradients() -> dict[str, Example]:
+    """Gradients of layers of mcunet-5fps, where "of 4" those of four channels, as a loop over channels has them."""
+    rest, one = ((1, 1), (0, 0, 0, 0), (1, 1)), (1, 1)
+
+    def f32(*shape: int) -> TensorType:
+        return TensorType(shape, DType.F32)
+
+    def grad_x(h: int, co: int, ci: int) -> Example:
+        w = TensorType((co, 1, 1, ci), DType.S8, X)
+        return Example.random(ConvGradX(*rest, (h, h)), f32(1, h, h, co), w, consts=(1,))
+
+    def depthwise_x(h: int, c: int, k: int, stride: int = 1) -> Example:
+        op = ConvGradX((stride, stride), (k // 2,) * 4, one, (h, h), True)
+        w = TensorType((c, k, k, 1), DType.S8, X)
+        return Example.random(op, f32(1, h // stride, h // stride, c), w, consts=(1,))
+
+    def grad_w(h: int, co: int, ci: int) -> Example:
+        x = TensorType((1, h, h, ci), DType.S8, X)
+        return Example.random(ConvGradW(*rest, one), f32(1, h, h, co), x, f32(co), consts=(2,))
+
+    hidden = f32(1, 8, 8, 192), TensorType((1, 8, 8, 192), DType.U1), f32(192)
+    return {
+        "x of pointwise 8x8x48 -> 192": grad_x(8, 48, 192),
+        "x of pointwise 4x4x160 -> 576": grad_x(4, 160, 576),
+        "x of pointwise 8x8, of 4 -> 48": grad_x(8, 4, 48),
+        "x of depthwise 3x3 8x8x4": depthwise_x(8, 4, 3),
+        "x of depthwise 5x5 4x4x4": depthwise_x(4, 4, 5),
+        "x of depthwise 7x7/2 8x8x4": depthwise_x(8, 4, 7, 2),
+        "w of pointwise 8x8x24 -> 4": grad_w(8, 4, 24),
+        "mask 8x8x192": Example.random(MaskGrad(), *hidden, consts=(2,)),
+        "bias 8x8x192": Example.random(BiasGrad(), hidden[0], hidden[2], consts=(1,)),
+    }
+
+
 def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
     """One module with a graph per layer."""
     graphs, states = [], []
@@ -96,14 +135,15 @@ def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
     return compile_model(Module("layers", tuple(states), tuple(graphs)), board, Options(memory="fast"))
 
 
-def measure(board: Board, folder: Path) -> list[Row]:
+def measure(board: Board, folder: Path, examples: dict[str, Example]) -> list[Row]:
     """Build and run all layers once."""
-    examples = layers()
     done = compiled(board, examples)
     done.write(folder)
     data = b""
     for n, e in enumerate(examples.values()):
-        data += struct.pack("<I", n) + b"".join(a.tobytes() for i, a in enumerate(e.args) if i not in e.consts)
+        data += struct.pack("<I", n) + b"".join(
+            t.encode(a) for i, (t, a) in enumerate(zip(e.ins, e.args, strict=True)) if i not in e.consts
+        )
     raw = run_elf(build(folder, board), board, data)
     marks = [count for symbol, count in raw.marks if symbol == "tte_mark"]
     rows, at = [], 0
@@ -124,11 +164,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Count the instructions of single layers beside CMSIS-NN's.")
     parser.add_argument("board")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--gradients", action="store_true", help="of these instead of layers")
     parser.add_argument("--keep", type=Path, help="leave the project in this folder")
     args = parser.parse_args()
     board = load_board(args.board)
     with tempfile.TemporaryDirectory() as name:
-        rows = measure(board, args.keep or Path(name))
+        rows = measure(board, args.keep or Path(name), gradients() if args.gradients else layers())
     bar = ANCHORS["bars"].get(board.name, float("inf"))
     if args.json:
         print(json.dumps([{f: getattr(r, f) for f in Row.__slots__} for r in rows]))

@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from tte.course import Schedule
 from tte.ir import Module, Node
 from tte.passes.training.autodiff import active
-from tte.types import Array, DType, TensorType, Value
+from tte.types import Array, DType, Value
 
 Rule = Literal["stochastic", "master", "residual8", "nearest", "truncate"]
 Tensors = dict[str, torch.Tensor]
+Layer = Callable[..., torch.Tensor]
 DEAD_SCALE, DEAD_BIAS = 1e-7, 2**31 - 1
 
 
@@ -42,18 +43,13 @@ class Rounded(torch.autograd.Function):
         return g * ctx.saved_tensors[0], None, None
 
 
-@cache
 def ends(node: Node) -> tuple[float, float]:
     """The least and the greatest q - zero of a result."""
-    op, y = node.op, node.outs[0].type.scaling
-    limits = np.rint(
-        np.float32([getattr(op, "low", -math.inf), getattr(op, "high", math.inf)]) / np.float32(y.scale[0])
-    )
-    low, high = np.clip(limits, -128 - y.zero, 127 - y.zero)
+    y, given = node.outs[0].type.scaling, (getattr(node.op, "low", -math.inf), getattr(node.op, "high", math.inf))
+    low, high = np.clip(np.rint(np.float32(given) / np.float32(y.scale[0])), -128 - y.zero, 127 - y.zero)
     return float(low), float(high)
 
 
-@cache
 def ratios(node: Node) -> torch.Tensor:
     """f32(f32(s_x * s_w) / s_y) of each output channel of a convolution."""
     (x, w), y, n = (v.type.scaling for v in node.ins[:2]), node.outs[0].type.scaling, node.outs[0].type.shape[3]
@@ -63,68 +59,83 @@ def ratios(node: Node) -> torch.Tensor:
     return torch.tensor(product / np.float32(y.scale[0]))
 
 
-@cache
 def scale(v: Value) -> torch.Tensor:
     """The one scale of a tensor."""
     return torch.tensor(v.type.scaling.scale[0])
 
 
-def conv(node: Node, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+def conv(node: Node) -> Layer:
     """Sums of integers, which float32 holds exactly below 2**24."""
-    if rest:
-        w = torch.cat((w, *rest), 0 if len(w) < len(b) else 3)
-    sums = products(node, x, w) + b
-    if node.ins[0].type.dtype is DType.F32:
+    (x, w, b), multiply = (v.type for v in node.ins[:3]), products(node)
+    axis = 0 if w.shape[0] < b.shape[0] else 3
+
+    def sums(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        return multiply(x, torch.cat((w, *rest), axis) if rest else w) + b
+
+    if x.dtype is DType.F32:
         return sums
-    return Rounded.apply(sums * ratios(node), *ends(node))
+    ratio, limits = ratios(node), ends(node)
+    return lambda *given: Rounded.apply(sums(*given) * ratio, *limits)
 
 
-def products(node: Node, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+def products(node: Node) -> Layer:
     """The convolution; of pixels alone, a product of matrices."""
-    op, (top, left, bottom, right) = node.op, node.op.pads
-    if w.shape[1:] == (1, 1, x.shape[3]) and op.stride == (1, 1) and not any(op.pads):
-        return functional.linear(x, w[:, 0, 0])
-    x = functional.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
-    groups = x.shape[1] // w.shape[3]
-    return functional.conv2d(x, w.permute(0, 3, 1, 2), None, op.stride, 0, op.dilation, groups).permute(0, 2, 3, 1)
+    op, (top, left, bottom, right), x, y = node.op, node.op.pads, node.ins[0].type.shape, node.outs[0].type.shape
+    kernel, depthwise = node.ins[1].type.shape[1:3], node.ins[1].type.shape[3] == 1 and x[3] == y[3]
+    if kernel == (1, 1) and x[1:3] == y[1:3] and not depthwise:
+        return lambda x, w: functional.linear(x, w[:, 0, 0])
+
+    def windows(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        x = functional.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
+        groups = x.shape[1] // w.shape[3]
+        return functional.conv2d(x, w.permute(0, 3, 1, 2), None, op.stride, 0, op.dilation, groups).permute(0, 2, 3, 1)
+
+    return windows
 
 
-def add(node: Node, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def add(node: Node) -> Layer:
     """In f32, as ONNX has it."""
-    s_a, s_b, s_y = map(scale, (*node.ins, node.outs[0]))
-    return Rounded.apply((a * s_a + b * s_b) / s_y, *ends(node))
+    (s_a, s_b, s_y), limits = map(scale, (*node.ins, node.outs[0])), ends(node)
+    return lambda a, b: Rounded.apply((a * s_a + b * s_b) / s_y, *limits)
 
 
-def average_pool(node: Node, x: torch.Tensor) -> torch.Tensor:
+def average_pool(node: Node) -> Layer:
     """Over the whole map, in ONNX Runtime's order: four lanes."""
-    if tuple(x.shape[1:3]) != node.op.size or x.shape[1] * x.shape[2] % 4:
+    shape, size = node.ins[0].type.shape, math.prod(node.op.size)
+    if shape[1:3] != node.op.size or size % 4:
         raise NotImplementedError(str(node))
-    blocks = (x * scale(node.ins[0])).reshape(len(x), -1, 4, x.shape[3])
-    lanes = blocks[:, 0]
-    for k in range(1, blocks.shape[1]):
-        lanes = lanes + blocks[:, k]
-    total = (lanes[:, 0] + lanes[:, 2]) + (lanes[:, 1] + lanes[:, 3])
-    mean = total / math.prod(node.op.size) / scale(node.outs[0])
-    return Rounded.apply(mean[:, None, None], *ends(node))
+    (s_x, s_y), limits = map(scale, (*node.ins, *node.outs)), ends(node)
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        blocks = (x * s_x).reshape(len(x), -1, 4, shape[3])
+        lanes = blocks[:, 0]
+        for k in range(1, size // 4):
+            lanes = lanes + blocks[:, k]
+        total = (lanes[:, 0] + lanes[:, 2]) + (lanes[:, 1] + lanes[:, 3])
+        return Rounded.apply((total / size / s_y)[:, None, None], *limits)
+
+    return mean
 
 
-def dequantize(node: Node, x: torch.Tensor) -> torch.Tensor:
+def dequantize(node: Node) -> Layer:
     """The reals."""
-    return x * scale(node.ins[0])
+    s = scale(node.ins[0])
+    return lambda x: x * s
 
 
-def reshape(node: Node, x: torch.Tensor) -> torch.Tensor:
+def reshape(node: Node) -> Layer:
     """Any batch."""
-    return x.reshape(-1, *node.outs[0].type.shape[1:])
+    shape = node.outs[0].type.shape[1:]
+    return lambda x: x.reshape(-1, *shape)
 
 
-RULES: dict[str, Callable[..., torch.Tensor]] = {
+RULES: dict[str, Callable[[Node], Layer]] = {
     "conv": conv,
     "add": add,
     "average_pool": average_pool,
     "dequantize": dequantize,
     "reshape": reshape,
-    "linear": lambda node, x, w, b: functional.linear(x, w, b),
+    "linear": lambda node: functional.linear,
 }
 
 
@@ -142,6 +153,7 @@ class Network:
         reached = active(self.graph.nodes, self.trained)
         self.early = tuple(n for n in self.graph.nodes if not reached.intersection(n.outs))
         self.late = tuple(n for n in self.graph.nodes if reached.intersection(n.outs))
+        self.layers = {n.outs[0].name: RULES[n.op.label()](n) for n in self.graph.nodes}
         known = {s.value for s in self.module.states} | {v for n in self.late for v in n.outs}
         self.given = tuple(dict.fromkeys(v for n in self.late for v in n.ins if v not in known))
 
@@ -164,7 +176,7 @@ class Network:
 
     def _run(self, nodes: tuple[Node, ...], env: Tensors) -> Tensors:
         for node in nodes:
-            env[node.outs[0].name] = RULES[node.op.label()](node, *(env[v.name] for v in node.ins))
+            env[node.outs[0].name] = self.layers[node.outs[0].name](*(env[v.name] for v in node.ins))
         return env
 
 
@@ -180,72 +192,68 @@ class Recipe:
     qas: bool = True
     seed: int = 0
 
-    def rates(self, steps: int) -> Array:
-        """The rate of each update: a cosine, after a twentieth in which it rises."""
-        warm = max(1, round(0.05 * steps))
-        at = np.arange(steps)
-        falling = 0.5 * (1 + np.cos(np.pi * (at - warm) / max(1, steps - warm)))
-        peak = min(self.cap, self.lr / 256 * self.batch)
-        return (peak * np.where(at < warm, (at + 1) / warm, falling)).astype(np.float32)
+    def schedule(self, samples: int) -> Schedule:
+        """The rate of each update."""
+        return Schedule(min(self.cap, self.lr / 256 * self.batch), self.epochs * (samples // self.batch))
 
     def order(self, samples: int) -> Iterator[Array]:
-        """The samples of each update; every epoch sees all in another order."""
+        """The samples of each update; every epoch sees all in another order, the one of `tte train`."""
         rng = np.random.default_rng(self.seed)
         for _ in range(self.epochs):
             shuffled = rng.permutation(samples)
             yield from (shuffled[i : i + self.batch] for i in range(0, samples - self.batch + 1, self.batch))
 
-    def steps(self, samples: int) -> int:
-        """How many updates."""
-        return self.epochs * (samples // self.batch)
 
+class Trained:
+    """All trained states, one behind the other, in the numbers of the device; and the rule by which they move."""
 
-@dataclass
-class State:
-    """A trained state: the numbers of the device, and the rule by which they move."""
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        self.values, self.recipe, live = network.trained, recipe, live_channels(network.module)
 
-    type: TensorType
-    now: torch.Tensor
-    recipe: Recipe
-    live: torch.Tensor
+        def whole(of: Callable[[Value], Array]) -> torch.Tensor:
+            columns = [(v, of(v).reshape(-1, *(1,) * (len(v.type.shape) - 1))) for v in self.values]
+            return torch.tensor(np.concatenate([np.broadcast_to(a, v.type.shape).ravel() for v, a in columns])).float()
 
-    def __post_init__(self) -> None:
-        self.now.requires_grad_(True)
+        self.sizes = [v.type.size for v in self.values]
+        self.now = torch.cat([network.states[v.name].ravel() for v in self.values]).requires_grad_(True)
         self.exact = self.now.detach().clone()  # a master's, or what Q.8 holds
-        quant, column = self.type.quant, (-1, *(1,) * (len(self.type.shape) - 1))
-        self.square = torch.tensor(np.asarray(quant.scale if quant else (1.0,))).float().reshape(column) ** 2
-        if not self.recipe.qas:
-            self.square = torch.ones_like(self.square)
-        self.square = torch.where(self.live.reshape(column), self.square, 1.0)
+        square = whole(lambda v: np.asarray(v.type.quant.scale if v.type.quant else (1.0,), np.float64) ** 2)
+        alive = whole(lambda v: live.get(v.name, np.ones(v.type.shape[0])))
+        self.factor = torch.where(alive > 0, 1 / square if recipe.qas else 1.0, 0.0)
+        self.real, self.weight = (
+            whole(lambda v, t=t: np.array([v.type.dtype is t])) > 0 for t in (DType.F32, DType.S8)
+        )
+        self.low = torch.where(self.weight, -128.0, -(2.0**31))
+        self.high = torch.where(self.weight, 127.0, 2.0**31)
+
+    def states(self) -> Tensors:
+        """Each state by itself."""
+        parts = zip(self.values, self.now.split(self.sizes), strict=True)
+        return {v.name: part.reshape(v.type.shape) for v, part in parts}
 
     @torch.no_grad()
     def update(self, rate: float, bits: torch.Generator) -> None:
         """One step."""
         assert self.now.grad is not None
-        step = rate * self.now.grad / self.square * self.live.reshape(-1, *(1,) * (self.now.ndim - 1))
+        step = self.now.grad * self.factor * rate
         self.now.grad = None
-        if self.type.dtype is DType.F32:
-            self.now -= step
-            return
-        self.now.copy_(self._moved(step, bits))
+        self.now.copy_(torch.where(self.real, self.now - step, self._moved(step, bits)))
 
     def _moved(self, step: torch.Tensor, bits: torch.Generator) -> torch.Tensor:
-        """The device's integers after a step in their units; biases are rounded stochastically by every good rule."""
-        weights = self.type.dtype is DType.S8
-        low, high = (-128, 127) if weights else (-(2**31), 2**31)
+        """Integers after a step in their units; biases are rounded stochastically by every rule that is any good."""
         rule = self.recipe.rule
         if rule == "nearest":
-            return (self.now - step).round().clamp(low, high)
+            return (self.now - step).round().clamp(self.low, self.high)
         if rule == "truncate":
             moved = (self.now - step).trunc()
-            return torch.remainder(moved + 128, 256) - 128 if weights else moved
-        if rule == "stochastic" or not weights:
-            draw = torch.rand(step.shape, generator=bits)
-            return (self.now + torch.floor(draw - step)).clamp(low, high)
-        self.exact = (self.exact - step).clamp(low, high)
-        if rule == "residual8":
-            self.exact = (self.exact * 256).round() / 256
-        return self.exact.round().clamp(low, high)
+            return torch.where(self.weight, torch.remainder(moved + 128, 256) - 128, moved)
+        drawn = self.now + torch.floor(torch.rand(step.shape, generator=bits) - step)
+        if rule != "stochastic":
+            self.exact = (self.exact - step).clamp(self.low, self.high)
+            if rule == "residual8":
+                self.exact = (self.exact * 256).round() / 256
+            drawn = torch.where(self.weight, self.exact.round(), drawn)
+        return drawn.clamp(self.low, self.high)
 
 
 def live_channels(module: Module) -> dict[str, Array]:
@@ -260,31 +268,17 @@ def live_channels(module: Module) -> dict[str, Array]:
     return found
 
 
-def train(
-    network: Network, given: Mapping[str, torch.Tensor], labels: Array, recipe: Recipe
-) -> tuple[Tensors, list[float]]:
-    """The states after training on what `before` returned, and the loss of each update."""
-    live = live_channels(network.module)
-    states = {
-        v.name: State(
-            v.type,
-            network.states[v.name].clone(),
-            recipe,
-            torch.tensor(live.get(v.name, np.ones(v.type.shape[:1], bool))),
-        )
-        for v in network.trained
-    }
-    env, losses = {**network.states, **{k: s.now for k, s in states.items()}}, []
+def train(network: Network, given: Mapping[str, torch.Tensor], labels: Array, recipe: Recipe) -> Tensors:
+    """The states after training on what `before` returned."""
+    trained = Trained(network, recipe)
     classes, bits = torch.tensor(labels.astype(np.int64)), torch.Generator().manual_seed(recipe.seed)
-    steps = recipe.steps(len(labels))
-    for rate, chosen in zip(recipe.rates(steps), recipe.order(len(labels)), strict=True):
+    schedule = recipe.schedule(len(labels))
+    for number, chosen in enumerate(recipe.order(len(labels))):
         some = torch.tensor(chosen)
-        loss = functional.cross_entropy(network.scores({k: v[some] for k, v in given.items()}, env), classes[some])
-        loss.backward()
-        losses.append(loss.item())
-        for state in states.values():
-            state.update(float(rate), bits)
-    return {**network.states, **{k: s.now.detach() for k, s in states.items()}}, losses
+        scores = network.scores({k: v[some] for k, v in given.items()}, network.states | trained.states())
+        functional.cross_entropy(scores, classes[some]).backward()
+        trained.update(schedule.at(number), bits)
+    return network.states | {k: s.detach() for k, s in trained.states().items()}
 
 
 def accuracy(network: Network, given: Mapping[str, torch.Tensor], labels: Array, states: Tensors) -> float:

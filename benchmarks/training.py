@@ -17,27 +17,33 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
 import torch
-from datasets import Samples, load
 from simulate import Network, Recipe, accuracy, train
 
+from tte.dataset import Dataset, read_dataset
 from tte.device import Device
 from tte.driver import SIMPLIFY, Options, Training, compile_model, run_passes
 from tte.emulate import build
-from tte.ir import Module
+from tte.ends import own_inputs
+from tte.feed import Pixels
 from tte.learning import Learning
 from tte.load import load_model
 from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
 from tte.plan import load_plan
 from tte.target import load_board
+from tte.train_run import correct, lessons
+from tte.train_run import train as learn
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "build" / "training.jsonl"
 MODEL = "mcunet-5fps-int8.onnx"
+PIXELS = Pixels((0.5,), (0.5,))
+FILES = {"signs": "sign_digits_64px.zip", "clothing10": "clothing10_64px.zip", "flowers5": "flowers5_96px.zip"}
 EPOCHS = {"signs": 10, "clothing10": 10, "flowers5": 6}
 SPARSE = "mcunet-5fps-99kb"
 
@@ -86,36 +92,37 @@ RULES: tuple[Literal["residual8", "master", "nearest", "truncate"], ...] = (
 )
 
 
-def training(run: Run, classes: int) -> Training:
-    """What `tte compile --train` would be asked for."""
+def training(run: Run, data: Dataset) -> Training:
+    """What `tte compile --train` is asked for."""
     rule = "stochastic" if run.recipe.rule in ("nearest", "truncate") else run.recipe.rule
-    return Training(load_plan(run.plan), Learning(rule=rule, qas=run.recipe.qas, seed=run.recipe.seed), classes)
+    return Training(
+        load_plan(run.plan), Learning(rule=rule, qas=run.recipe.qas, seed=run.recipe.seed), len(data.classes)
+    )
 
 
-def by_torch(module: Module, run: Run, data: tuple[Samples, Samples, int]) -> float:
+def by_torch(run: Run, path: Path, images: Path) -> float:
     """Accuracy of the simulation, in percent."""
-    learn, test, classes = data
-    passes = (*SIMPLIFY, *training(run, classes).passes((io_quantized, dce)))
-    network = Network(run_passes(module, load_board("host"), passes))
-    states, _ = train(network, network.before(learn.images), learn.labels, run.recipe)
-    return accuracy(network, network.before(test.images), test.labels, states)
+    imported = load_model(path)
+    data = read_dataset(images, own_inputs(imported)[0])
+    passes = (*SIMPLIFY, *training(run, data).passes((io_quantized, dce)))
+    module = run_passes(imported, load_board("host"), passes)
+    given, network = lessons(module, data, PIXELS), Network(module)
+    seen, test = (network.before(np.concatenate([given.image(x)[0] for x in s.x])) for s in (data.train, data.test))
+    states = train(network, seen, data.train.labels, run.recipe)
+    return accuracy(network, test, data.test.labels, states)
 
 
-def by_device(module: Module, run: Run, data: tuple[Samples, Samples, int]) -> float:
+def by_device(run: Run, path: Path, images: Path) -> float:
     """Accuracy of the generated C trainer, built for this machine, in percent."""
-    learn, test, classes = data
-    board = load_board("host")
-    compiled = compile_model(module, board, Options(frozenset({"quantized"}), train=training(run, classes)))
-    folder = ROOT / "build" / "training" / run.plan
-    compiled.write(folder)
-    device = Device(compiled.module, build(folder, board), board)
-    order = np.concatenate(list(run.recipe.order(len(learn.labels))))
-    rates = run.recipe.rates(len(order)).tolist()
-    for at in range(0, len(order), 256):
-        some = [(learn.images[i : i + 1], learn.labels[i : i + 1]) for i in order[at : at + 256]]
-        device.train(some, rates[at : at + 256])
-    scores = device.infer([(image[None],) for image in test.images])
-    return 100 * float(np.mean([s.argmax() == label for (s,), label in zip(scores, test.labels, strict=True)]))
+    imported, board, recipe = load_model(path), load_board("host"), run.recipe
+    data = read_dataset(images, own_inputs(imported)[0])
+    compiled = compile_model(imported, board, Options(frozenset({"quantized"}), train=training(run, data)))
+    with TemporaryDirectory() as folder:
+        compiled.write(Path(folder))
+        device = Device(compiled.module, build(Path(folder), board), board)
+        given = lessons(compiled.module, replace(data, test=data.test.only(np.zeros(0, int))), PIXELS)
+        learn(device, given, recipe.epochs, recipe.schedule(len(data.train)), recipe.seed, lambda *_: None)
+        return 100 * float(correct(device, given, data.test, lambda *_: None).mean())
 
 
 def known() -> dict[str, float]:
@@ -151,13 +158,12 @@ def main() -> int:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    model = asked.shared / "models" / MODEL
     for run in runs(0 if asked.table else asked.seeds):
         if run.key in known() or not all(word in f"{run.line} {run.data}" for word in asked.only):
             continue
         began = time.monotonic()
         how = by_torch if run.by == "torch" else by_device
-        found = how(load_model(model), run, load(run.data, asked.shared))
+        found = how(run, asked.shared / "models" / MODEL, asked.shared / "data" / "images" / FILES[run.data])
         took = round(time.monotonic() - began)
         print(f"{run.data}, seed {run.recipe.seed}, {run.line}: {found:.2f}% in {took} s", flush=True)
         RESULTS.parent.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from functools import partial
 from tte.codegen import cfmt
 from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
+from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, arguments, steps, weights
 from tte.codegen.tell import record
@@ -115,10 +116,11 @@ def _rest(step: Step) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What `infer` does next: one call, or a cascade; the arguments of each call, and its number of steps."""
+    """What `infer` does next: one call, a cascade or a loop; the arguments of each call, and its number of steps."""
 
     calls: tuple[tuple[Call, list[str], int], ...]
     cascade: Cascade | None
+    loop: Round | None
 
 
 def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Block]:
@@ -127,8 +129,10 @@ def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function:
     for calls, cascade in function.blocks:
         block = [function.calls[i] for i in calls]
         counts = Counter(cascade.order if cascade else ())
-        passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(block)]
-        yield Block(tuple(passed), cascade)
+        loop = rounds(block[0], slots, symbols)
+        plain = [] if loop else block
+        passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(plain)]
+        yield Block(tuple(passed), cascade, loop)
 
 
 @dataclass(frozen=True, slots=True)

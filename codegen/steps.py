@@ -37,7 +37,7 @@ def steps(program: Program) -> dict[Call, Step]:
     result = {}
     for function in program.functions:
         rowwise = {c for cascade in function.cascades for c in function.calls[cascade.first : cascade.stop]}
-        for call in function.calls:
+        for call in function.parts:
             if call.kernel.form == "arrival":
                 continue
             params = row_params(call) if call in rowwise else call.params
@@ -100,7 +100,7 @@ def _pointers(call: Call) -> tuple[tuple[str, str], ...]:
 def names(program: Program) -> dict[Call, str]:
     """A name for each call's constants: that of its first result, made unique over all functions."""
     prefix = {f.name: f"{f.name}_" if len(program.functions) > 1 else "" for f in program.functions}
-    return {c: prefix[f.name] + c.node.outs[0].name for f in program.functions for c in f.calls}
+    return {c: prefix[f.name] + c.node.outs[0].name for f in program.functions for c in f.parts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def weights(program: Program) -> Weights:
         return symbol
 
     for function in program.functions:
-        for call in function.calls:
+        for call in function.parts:
             for name, value in call.consts.items():
                 symbols[call, name] = named(f"{program.name}_{label[call]}_{name}", value)
     sram = (s for s in program.states if s.storage == "sram" and s.init.any())

@@ -52,9 +52,9 @@ def _layer(call: Call) -> Layer:
         name=node.source or node.outs[0].source or node.outs[0].name,
         op=node.op.label(),
         kernel=call.kernel.symbol,
-        macs=node.op.macs(*node.types),
+        macs=sum(p.node.op.macs(*p.node.types) for p in call.parts),
         modelled=min(c.cost for c in call.candidates if c.kernel is call.kernel),
-        constant_bytes=sum(a.nbytes for a in call.consts.values()),
+        constant_bytes=sum(a.nbytes for p in call.parts for a in p.consts.values()),
         node=str(node),
         choices=choices,
     )

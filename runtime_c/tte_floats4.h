@@ -1,4 +1,4 @@
-/** @file tte_floats4.h  Sums of four neighbouring channels in f32, and weights of either type as floats. */
+/** @file tte_floats4.h  What gradients of convolutions share: sums of four channels in f32, and where taps lie. */
 #ifndef TTE_FLOATS4_H
 #define TTE_FLOATS4_H
 
@@ -49,6 +49,18 @@ TTE_INLINE tte_floats4 tte_add4_each(tte_floats4 sums, tte_floats4 v, tte_floats
 TTE_INLINE float tte_float_at(const void *p, int32_t s8, int32_t i)
 {
     return s8 ? (float)((const int8_t *)p)[i] : ((const float *)p)[i];
+}
+
+/**
+ * The rows of a convolution's result, first <= o < last of n, for which tap k lies in x, which has `extent` rows; or
+ * columns alike.
+ */
+TTE_INLINE tte_span tte_taken(int32_t k, int32_t n, int32_t extent, int32_t pad, int32_t stride, int32_t dilation)
+{
+    const int32_t start = k * dilation - pad;
+    const int32_t first = start < 0 ? (stride - 1 - start) / stride : 0;
+    const int32_t last = extent > start ? (extent - 1 - start) / stride + 1 : 0, end = last < n ? last : n;
+    return (tte_span){first, end > first ? end : first};
 }
 
 #endif

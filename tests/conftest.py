@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from commands import Call
 
 from tte.emulate import missing_tools
 from tte.target import Board, boards, load_board
@@ -36,3 +38,22 @@ def shared() -> Path:
     folder = Path(os.environ.get("TTE_SHARED", Path(__file__).parents[1].parent / "shared"))
     need(folder.is_dir(), f"{folder.name} is not beside the repository")
     return folder
+
+
+@pytest.fixture
+def tte(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run a command line in an empty folder: exit code, stdout, stderr."""
+    from tte import console  # noqa: PLC0415 slow to import, and most tests don't need it
+    from tte.cli import app  # noqa: PLC0415
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console, "PATIENCE", 600)
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tte", *argv])
+        with pytest.raises(SystemExit) as left:
+            app()
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return call

@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import DIGITS, Call, refused
 from conftest import usable
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from tte import cli_options, console, session
-from tte.cli import app
 from tte.errors import InternalError
 from tte.interp import interpret
 from tte.session import open_project
 from tte.target import Board, boards
 
-DIGITS = str(Path(__file__).parents[1] / "examples" / "digits" / "digits-int8.onnx")
 KEYS = {"model", "board", "outputs", "layers", "instructions", "arena_bytes", "sram_bytes", "weights_bytes"}
 KEYS |= {"code_bytes", "flash_bytes", "stack_bytes"}
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def tte(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Run a command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console, "PATIENCE", 600)
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tte", *argv])
-        with pytest.raises(SystemExit) as left:
-            app()
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return call
-
-
-def refused(result: tuple[int, str, str], *words: str, code: int = 2) -> None:
-    """One line on stderr, nothing on stdout."""
-    assert result[0] == code, result
-    assert result[1] == ""
-    assert result[2].startswith("tte: ")
-    assert result[2].count("\n") == 1
-    for word in words:
-        assert word in result[2]
 
 
 def dense(path: str, *shape: int, n: int = 1, name: str = "x") -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import DIGITS, Call, refused
+from conftest import usable
 
 from tte.codegen.svg import svg
 from tte.course import Course, Epoch, Schedule
@@ -168,3 +172,82 @@ def test_curves(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     write_png(tmp_path / "c.png", [picture])
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+TURN = Path(__file__).parents[1] / "examples" / "digits" / "turn.py"
+
+
+@pytest.fixture
+def turned(tte: Call) -> str:
+    """The example's data: a tenth of it."""
+    runpy.run_path(str(TURN))["main"](Path("turned.npz"))
+    with np.load("turned.npz") as every:
+        np.savez("few.npz", **{k: v[:36] for k, v in every.items()})
+    return "few.npz"
+
+
+def test_train_learns_and_continues(tte: Call, turned: str) -> None:
+    """Before, turned digits are rarely read; the weights that are saved are those that were tested last."""
+    usable("host")
+    assert tte("compile", DIGITS, "--board", "host", "--train", "--no-build", "-o", "p")[0] == 0
+    code, out, err = tte(
+        *("train", "p", "--data", "turned.npz", "--epochs", "3", "--rate", "0.004", "--json"),
+        *("--out", "w.npz", "--picture", "c.svg"),
+    )
+    told = json.loads(out)
+    assert (code, err, told["classes"]) == (0, "", list("0123456789"))
+    assert told["epochs"][0]["test"] < 0.2
+    assert told["epochs"][3]["test"] > 0.6
+    assert len(told["losses"]) == 3 * 240
+    assert Path("c.svg").read_text().startswith("<svg")
+    with np.load("w.npz") as saved:
+        assert saved["clock"].tolist() == [720, 0]
+        assert saved["conv1_sum_w_dq"].dtype == np.int8
+    code, out, _ = tte(
+        "train", "p", "--data", turned, "--epochs", "1", "--weights", "w.npz", "--json", "--test", "turned.npz"
+    )
+    assert json.loads(out)["epochs"][0]["test"] == told["epochs"][3]["test"]
+    table = tte("train", "p", "--data", turned, "--epochs", "1")[1]
+    assert "tests of" in table
+
+
+def test_boards_and_seeds(tte: Call, turned: str) -> None:
+    """The same seed gives the same bits on a microcontroller and here; another seed gives others."""
+    for name in ("host", "cortex-m7"):
+        usable(name)
+    tte("compile", DIGITS, "--board", "cortex-m7", "--train", "--head", "10", "--no-build", "-o", "p")
+    same = ("train", "p", "--data", turned, "--epochs", "1", "--json", "--out")
+    results = [
+        json.loads(tte(*same, "m7.npz")[1]),
+        json.loads(tte(*same, "host.npz", "--board", "host")[1]),
+        json.loads(tte(*same, "other.npz", "--board", "host", "--seed", "1")[1]),
+    ]
+    assert [r.pop("board") for r in results] == ["cortex-m7", "host", "host"]
+    assert results[0] == results[1] != results[2]
+    with np.load("m7.npz") as a, np.load("host.npz") as b, np.load("other.npz") as c:
+        assert all(np.array_equal(a[n], b[n]) for n in a.files)
+        assert not np.array_equal(a["conv2_sum_w_dq"], c["conv2_sum_w_dq"])
+
+
+def test_wrong_training_command_lines(tte: Call, turned: str) -> None:
+    usable("host")
+    compile_ = ("compile", DIGITS, "--board", "host", "--no-build", "-o")
+    refused(tte(*compile_, "q", "--plan", "full"), "--train", "is missing")
+    refused(tte(*compile_, "q", "--train", "--plan", "most"), "head-only")
+    refused(tte(*compile_, "q", "--train", "--optimizer", "newton"), "known: sgd")
+    refused(tte(*compile_, "q", "--train", "--update", "nearest"), "known: stochastic")
+    refused(tte(*compile_, "q", "--train", "--head", "0"), "--head")
+    refused(tte(*compile_, "q", "--train", "--accumulate", "0"), "accumulate")
+    assert not Path("q").exists()
+    tte(*compile_, "still")
+    refused(tte("train", "still", "--data", turned), "does not train", "--train")
+    tte(*compile_, "p", "--train", "--head", "3")
+    refused(tte("train", "p", "--data", turned), "10 classes, the model 3 outputs", "--head 10")
+    refused(tte("train", "p", "--data", "none.npz"), "none.npz", "no such")
+    refused(tte("train", "p", "--data", turned, "--picture", "c.gif"), "c.gif")
+    refused(tte("train", "nowhere", "--data", turned), "nowhere")
+    three = np.load(turned)
+    np.savez("three.npz", x=three["x"], y=three["y"] % 3, is_test=three["is_test"])
+    refused(tte("train", "p", "--data", "three.npz", "--rate", "3e38"), "--rate", "lower")
+    refused(tte("train", "p", "--data", "three.npz", "--weights", "three.npz"), "no state of this project")
+    refused(tte("train", "p", "--data", "three.npz", "--weights", "none.npz"), "none.npz")

@@ -1,6 +1,6 @@
-"""What a training brings: the generated trainer of the host learns, and is tested on what it hasn't seen. Floor 9.
+"""What a training brings: the generated trainer of the host learns, and is tested on what it hasn't seen.
 
-Layers that are never trained are computed once (tte.tail), and their results are what the trainer gets.
+Layers that are never trained are computed once (tte.tail), and their results are what the trainer gets. Floor 9.
 """
 
 from __future__ import annotations

@@ -13,7 +13,28 @@ import typer
 
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
-from tte.cli_options import BoardName, Io, Json, Memory, Numerics, Sram, numbers_list, options, size
+from tte.cli_options import (
+    Accumulate,
+    BoardName,
+    HeadClasses,
+    HeadKindName,
+    Io,
+    Json,
+    LossName,
+    Memory,
+    NoQas,
+    Numerics,
+    OptimizerName,
+    Plan,
+    Seed,
+    Sram,
+    Train,
+    Update,
+    numbers_list,
+    options,
+    size,
+    training,
+)
 from tte.cli_plan import plan_
 from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, show_json
@@ -53,13 +74,24 @@ def compile_(
     memory: Memory = None,
     numerics: Numerics = None,
     sram: Sram = None,
+    train: Train = False,
+    plan: Plan = None,
+    head: HeadClasses = None,
+    head_kind: HeadKindName = None,
+    optimizer: OptimizerName = None,
+    update: Update = None,
+    accumulate: Accumulate = None,
+    loss: LossName = None,
+    no_qas: NoQas = False,
+    seed: Seed = None,
     trace: Annotated[Path | None, typer.Option(help="Write the graph after every pass to this folder.")] = None,
     build: Annotated[bool, typer.Option(help="Also build and run it, to know its sizes and instructions.")] = True,
     as_json: Json = False,
 ) -> None:
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
-    with new_project(model, target, options(io, memory, numerics, trace), out) as session:
+    learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed)
+    with new_project(model, target, options(io, memory, numerics, trace, learning), out) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:
         ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)
@@ -89,7 +121,7 @@ def run(
             raise TteError(str(model), "is compiled: --io, --memory and --numerics were decided then")
         _run(open_project(model, board), inputs or [], outputs or [], pixels, seed, as_json)
         return
-    chosen = options(io, memory, numerics, None)
+    chosen = options(io, memory, numerics)
     with (
         tempfile.TemporaryDirectory(prefix="tte-") as name,
         new_project(model, load_board(board or "host"), chosen, Path(name) / "project") as session,

@@ -10,7 +10,12 @@ import typer
 
 from tte import driver
 from tte.errors import TteError
+from tte.learning import Learning, Loss, Optimizer, Rule
+from tte.passes.training.head import HeadKind
+from tte.plan import GENERIC, load_plan, plans
 
+CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
+MAX_SEED = 2**31 - 1
 IO = ("caller", "quantized", "rows")
 BoardName = Annotated[str, typer.Option("--board", "-b", help="A board of `tte boards`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -24,10 +29,32 @@ Io = Annotated[
 Memory = Annotated[str | None, typer.Option(help="fast, balanced (the default) or smallest.")]
 Numerics = Annotated[str | None, typer.Option(help="exact (the default: the source runtime's bits) or fast.")]
 
+Train = Annotated[bool, typer.Option("--train", help="Also generate train_step: the device learns.")]
+Plan = Annotated[
+    str | None,
+    typer.Option(help=f"What is trained: {', '.join(GENERIC)}, {', '.join(plans())}, or a TOML file; full without."),
+]
+HeadClasses = Annotated[int | None, typer.Option("--head", help="A new classifier of so many classes.")]
+HeadKindName = Annotated[str | None, typer.Option("--head-kind", help="float (the default) or int8.")]
+OptimizerName = Annotated[str | None, typer.Option("--optimizer", help="sgd (the default), momentum or adam.")]
+Update = Annotated[
+    str | None,
+    typer.Option(help="How int8 weights keep small steps: stochastic (the default), residual8, residual16 or master."),
+]
+Accumulate = Annotated[int | None, typer.Option(help="Gradients whose mean is one update; 1 without.")]
+LossName = Annotated[str | None, typer.Option("--loss", help="cross-entropy (the default) or mse.")]
+NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
 
 
-def options(io: str | None, memory: str | None, numerics: str | None, trace: Path | None) -> driver.Options:
+def options(
+    io: str | None,
+    memory: str | None,
+    numerics: str | None,
+    trace: Path | None = None,
+    train: driver.Training | None = None,
+) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
     for word in words:
@@ -35,9 +62,55 @@ def options(io: str | None, memory: str | None, numerics: str | None, trace: Pat
     return driver.Options(
         io=words,
         trace=trace,
+        train=train,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )
+
+
+def training(
+    train: bool,
+    plan: str | None,
+    head: int | None,
+    head_kind: str | None,
+    optimizer: str | None,
+    update: str | None,
+    accumulate: int | None,
+    loss: str | None,
+    no_qas: bool,
+    seed: int | None,
+) -> driver.Training | None:
+    """What the device shall learn, from the words of the command line; None without --train."""
+    given = (plan, head, head_kind, optimizer, update, accumulate, loss, no_qas or None, seed)
+    if not train:
+        if any(word is not None for word in given):
+            raise TteError("--train", "is missing: --plan, --head, --optimizer and the like belong to it")
+        return None
+    chosen = cast(Optimizer, one_of("--optimizer", optimizer or "sgd", get_args(Optimizer)))
+    every = 1 if accumulate is None else accumulate
+    return driver.Training(
+        load_plan(plan or "full"),
+        Learning(
+            loss=cast(Loss, one_of("--loss", loss or "cross-entropy", get_args(Loss))),
+            optimizer=chosen,
+            rule=cast(Rule, one_of("--update", update or "stochastic", get_args(Rule))),
+            accumulate=every,
+            rate=_rate(chosen, every),
+            seed=seed or 0,
+            qas=not no_qas,
+        ),
+        head,
+        cast(HeadKind, one_of("--head-kind", head_kind or "float", get_args(HeadKind))),
+    )
+
+
+def _rate(optimizer: Optimizer, accumulate: int) -> float:
+    """The learning rate that a device begins with (RECIPES): in proportion to the gradients in an update, with a cap.
+
+    With momentum a gradient acts in 1 / (1 - beta) steps. Adam's steps are of the rate's size whatever the gradient.
+    """
+    plain = min(Learning().rate * accumulate, CAP)
+    return {"sgd": plain, "momentum": plain * (1 - Learning().beta1), "adam": 1e-3}[optimizer]
 
 
 def size(option: str, text: str | None) -> int | None:

@@ -44,8 +44,8 @@ from tte.plan import TrainPlan
 from tte.plan_picture import Spot, plan_picture, useful
 from tte.plan_search import Candidate, Outcome, search
 from tte.png import write_png
-from tte.target import Board, load_board
-from tte.train_run import Lessons, lessons
+from tte.target import load_board
+from tte.train_run import lessons
 from tte.trials import Exam, Trials
 from tte.workers import workers
 
@@ -88,7 +88,7 @@ def plan_(
         raise TteError(str(picture), "is neither a .svg nor a .png")
     kind = cast(HeadKind, one_of("--head-kind", head_kind or "float", get_args(HeadKind)))
     target = load_board(board).limited(size("--sram", sram))
-    chosen = options(io, None, None)
+    chosen = options(io, "smallest", None)
     grown = (dce, *((io_quantized, dce) if "quantized" in chosen.io else ()))
     passes = (*SIMPLIFY, *((Head(head, kind, seed),) if head is not None else ()), *grown)
     training = Training(TrainPlan(), Learning(seed=seed))
@@ -101,8 +101,8 @@ def plan_(
     notes = Notebook(out.with_suffix(".jsonl"), _subject(model, exam, (board, io, head, kind, mean, std, rate, seed)))
     budget = Budget(module, training, target, chosen.io, notes)
     with workers(jobs or os.cpu_count() or 1, dask) as work:
-        outcome = search(budget, Trials(exam, notes, work, counted), epochs, counted)
-    _write(out, str(outcome.finals[0].plan))
+        outcome = search(budget, Trials(exam, notes, work, counted, TrainPlan()), epochs, counted)
+    _write(out, str(outcome.finals[0].compiled.plan))
     spots = _spots(outcome)
     if picture:
         drawing = plan_picture(spots, budget.room, module.name)
@@ -133,7 +133,7 @@ def _write(path: Path, text: str) -> None:
 
 def _spots(outcome: Outcome) -> list[Spot]:
     """What was compiled, as marks of a picture."""
-    best = outcome.finals[0].plan
+    best = outcome.finals[0].compiled.plan
     return [Spot(c.arena, 100 * (outcome.head.sure + c.gain), _called(c), c.plan == best) for c in outcome.compiled]
 
 
@@ -159,8 +159,7 @@ def _tell(outcome: Outcome, spots: list[Spot], room: int) -> None:
     OUT.print()
     OUT.print(table)
     table = Table("arena", "right class", "right", "plan, trained by itself", box=None, pad_edge=False)
-    for c in outcome.finals:
-        if c.score:
-            table.add_row(f"{c.arena:,} B", f"{c.score.sure:.1%}", f"{c.score.right:.1%}", _called(c))
+    for f in outcome.finals:
+        table.add_row(f"{f.arena:,} B", f"{f.score.sure:.1%}", f"{f.score.right:.1%}", _called(f.compiled))
     OUT.print()
     OUT.print(table)

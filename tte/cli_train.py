@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from tte.cli_options import Json, numbers_list
+from tte.cli_options import MAX_SEED, Json, numbers_list
 from tte.codegen.svg import svg
 from tte.console import OUT, counted, progress, show_json
 from tte.course import Course, Epoch, Schedule
@@ -31,6 +30,7 @@ from tte.png import write_png
 from tte.session import Session, open_project
 from tte.target import load_board
 from tte.train_run import Lessons, lessons, train
+from tte.trained import read_trained
 
 PICTURES = (".svg", ".png")
 MOST_CLASSES = 40  # that are told one by one
@@ -41,11 +41,13 @@ def train_(
     data: Annotated[Path, typer.Option(help="A folder or .zip of class/file or train/class/file, or a .npz.")],
     test: Annotated[Path | None, typer.Option(help="What to test on; else a part of --data.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often each example is learned from.")] = 10,
-    rate: Annotated[float | None, typer.Option(help="The highest learning rate; else the project's own.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of the examples, and of rounding.")] = 0,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="The highest learning rate; else the project's own.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the order of the examples, and of rounding.")] = 0,
     mean: Annotated[str, typer.Option(help="Of pixels between 0 and 1, as in tte run.")] = "",
     std: Annotated[str, typer.Option(help="As in tte run.")] = "",
-    weights: Annotated[Path | None, typer.Option(help="Start from what --out wrote.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Start from what --out wrote, or the device exported.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save what was trained, a .npz.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw loss and accuracy to this .svg or .png.")] = None,
     board: Annotated[
@@ -98,19 +100,10 @@ def _device(session: Session, board: str | None) -> Generator[Device]:
 
 def _start(device: Device, weights: Path | None, seed: int) -> None:
     """Set the states that training starts from."""
-    known = device.states
     if weights is None:
-        device.states = {"clock": np.array([0, seed], np.uint32).astype(known["clock"].dtype)}
+        device.states = {"clock": np.array([0, seed], np.int32)}
         return
-    try:
-        with np.load(weights) as stored:
-            given = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise TteError(str(weights), "is no .npz of trained states", str(error)) from error
-    for name, array in given.items():
-        if name not in known or (known[name].shape, known[name].dtype) != (array.shape, array.dtype):
-            raise TteError(str(weights), f"{name}: {array.dtype}{list(array.shape)} is no state of this project")
-    device.states = given
+    device.states = read_trained(weights, device.module)
 
 
 def _trained(device: Device, given: Lessons, epochs: int, schedule: Schedule, seed: int) -> Course:
@@ -140,7 +133,7 @@ def _tell(course: Course, classes: tuple[str, ...]) -> None:
     for name in ("epoch", "loss", "training", "tests"):
         table.add_column(name, justify="right")
     for e in course.epochs:
-        table.add_row(str(e.number), "" if e.loss is None else f"{e.loss:.4f}", _share(e.train), _share(e.test))
+        table.add_row(str(e.number), "" if e.loss is None else f"{e.loss:.4g}", _share(e.train), _share(e.test))
     OUT.print(table)
     before, after = course.epochs[0].tested, course.epochs[-1].tested
     if not before or len(classes) > MOST_CLASSES:

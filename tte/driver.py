@@ -12,6 +12,7 @@ from tte.errors import InternalError, TteError
 from tte.ir import Module, verify
 from tte.learning import Learning
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
+from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
@@ -28,6 +29,7 @@ from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head, HeadKind
+from tte.passes.training.hoist import hoist
 from tte.passes.training.linear_as_conv import linear_as_conv
 from tte.passes.training.real_layers import RealLayers
 from tte.passes.training.train_states import TrainStates
@@ -93,7 +95,7 @@ class Training:
         """What makes `infer` of a simplified module trainable, and adds `train_step`; `io` are the passes of --io."""
         head = (Head(self.head, self.head_kind, self.learning.seed),) if self.head is not None else ()
         states = (RealLayers(self.plan), linear_as_conv, Front(self.plan), TrainStates(self.plan))
-        return (*head, dce, *io, *states, TrainStep(self.learning), dce)
+        return (*head, dce, *io, *states, TrainStep(self.learning), dce, hoist)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def choices(module: Module, board: Board, io: frozenset[str], between: int) -> I
 
 def _chosen(module: Module, board: Board, io: frozenset[str], prefer: Prefer) -> Program:
     """Kernel calls in the module's order; with `rows`, the first input comes row by row."""
-    program = select(module, board, "caller" in io, prefer)
+    program = chains(select(module, board, "caller" in io, prefer), board)
     return stream(program) if "rows" in io else program
 
 

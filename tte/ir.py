@@ -95,10 +95,10 @@ class Module:
         return "\n".join((f"module {self.name}", *map(str, self.states), *graphs)) + "\n"
 
 
-# Words of C, and names that generated functions use themselves.
+# Words of C, names that generated functions use themselves, and a word that begins a line of the printed graph.
 _WORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
-register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-arena base bool left made order i inline k main p r rows span step true false NULL
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while update
+arena base bool c left made order i inline k main p r rows span step true false NULL
 int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t size_t ptrdiff_t uintptr_t"""
 RESERVED = frozenset(_WORDS.split())
 LONGEST = 32  # characters of a model's own name that C code uses; longer ones are shown as `source` only

@@ -13,6 +13,7 @@ from tte.ops.accumulate import Accumulate
 from tte.ops.adam import Adam
 from tte.ops.master_update import MasterUpdate
 from tte.ops.momentum import Momentum
+from tte.ops.mul import Mul
 from tte.ops.residual_update import ResidualUpdate
 from tte.ops.update import Update
 from tte.types import DType, TensorType, Value
@@ -63,13 +64,16 @@ def emit_update(
     clock: Value,
     number: int,
     frozen: tuple[int, ...] = (),
+    unit: float = 1.0,
 ) -> Pairs:
     """Emit what turns a gradient into the state's new value; returns all states that change, (old, new).
 
     Adds what is kept from step to step to the builder's states. Channels of axis 0 that are `frozen` keep their
-    integers; each state has its own `number`.
+    integers; each state has its own `number`. What is learned are the weights divided by `unit`, as if what they are
+    multiplied by were measured in it.
     """
-    d, kept = _direction(builder, learning, state.value, gradient, clock)
+    d, kept = _direction(builder, learning, state.value, _times(builder, gradient, unit), clock)
+    d = _times(builder, d, unit)
     w, name, asked = state.value, f"{state.value.name}_next", (learning.qas, frozen)
     if w.type.dtype is not S8 or learning.rule == "stochastic":
         op = Update(number) if w.type.dtype is F32 else Update(number, *asked)
@@ -106,6 +110,14 @@ def _direction(builder: Builder, learning: Learning, w: Value, gradient: Value, 
         mean, square, d = builder.emit(op, m, v, d, clock)
         pairs += [(m, mean), (v, square)]
     return d, tuple(pairs)
+
+
+def _times(builder: Builder, v: Value, factor: float) -> Value:
+    """The tensor times a number."""
+    if factor == 1:
+        return v
+    one = TensorType((1,) * len(v.type.shape), F32)
+    return builder.emit(Mul(), v, builder.constant("unit", one, np.full(one.shape, factor, np.float32)))[0]
 
 
 def _moment(w: Value) -> TensorType:

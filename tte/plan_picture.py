@@ -44,11 +44,8 @@ def plan_picture(spots: Sequence[Spot], room: int, model: str) -> Picture:
         shapes.append(Box(m.x, m.y, m.w, m.h, kind, f"{spot.name}: {spot.arena:,} B, {spot.promise:.1f}%"))
     taken = list(marks)
     for spot, m in sorted(zip(spots, marks, strict=True), key=lambda pair: not pair[0].chosen):
-        texts = [
-            Text(m.x + d, m.y + e, spot.name, "pale", SMALL, a)
-            for d, a in ((13, "start"), (-5, "end"))
-            for e in (-9, 17)
-        ]
+        texts = [Text(m.x + 13, y, spot.name, "pale", SMALL) for y in (m.y - 9, m.y + 17)]
+        texts += [Text(m.x - 5, y, spot.name, "pale", SMALL, "end") for y in (m.y - 9, m.y + 17)]
         shapes += free([t for t in texts if t.box.x > LEFT and t.box.x + t.box.w < WIDTH], taken)
     caption = f"Training {model}: {len(spots)} plans that were compiled, by the sum of what their parts were measured "
     caption += "to bring in a short training; the plan that was chosen is marked."

@@ -1,4 +1,4 @@
-"""The plan that learns best within so many bytes, found by training and compiling. Floor 11.
+"""The plan that learns best within so many bytes, found by training and compiling.
 
 1. How deep biases fit. Compiled, by halving.
 2. What each depth of biases brings over the head alone, and each layer's weights, at some ratios of its channels, over
@@ -6,6 +6,8 @@
 3. The plan with the largest sum of contributions whose arena fits. They add up well enough to rank plans (RECIPES).
    Plans are compiled from the best on until one fits; each that doesn't rules out others (tte.space).
 4. The best of these, none part of another, trained for longer; the one that does best is the plan.
+
+Floor 11.
 """
 
 from __future__ import annotations
@@ -34,12 +36,19 @@ COMPILED = 60  # of them, at most
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A plan that was compiled, what it takes, and the sum of its contributions; its score if it was trained itself."""
+    """A plan that was compiled, what it takes, and the sum of its contributions."""
 
     plan: TrainPlan
     arena: int
     gain: float
-    score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A candidate that was trained by itself."""
+
+    compiled: Candidate
+    score: Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ class Outcome:
     """
 
     head: Score
-    finals: tuple[Candidate, ...]
+    finals: tuple[Final, ...]
     compiled: tuple[Candidate, ...]
     contributions: tuple[Contribution, ...]
 
@@ -80,8 +89,8 @@ def search(budget: Budget, trials: Trials, epochs: int, bar: Bar) -> Outcome:
     space = Space(between(depths, gains), _biases(budget, deepest), _most(weighed, deepest))
     chosen = {space.plan(c): space.gained(c) for c in _fitting(budget, space, bar)}
     scores = trials.finals(list(chosen), LONGER * epochs)
-    finals = [Candidate(p, budget.takes(p).arena, g, scores[p]) for p, g in chosen.items()]
-    finals.sort(key=lambda c: (-scores[c.plan].sure, c.arena))
+    finals = [Final(Candidate(p, budget.takes(p).arena, g), scores[p]) for p, g in chosen.items()]
+    finals.sort(key=lambda f: (-f.score.sure, f.compiled.arena))
     compiled = [Candidate(space.plan(c), arena, space.gained(c)) for c, arena in space.known.items()]
     compiled.sort(key=lambda c: (c.arena, -c.gain))
     return Outcome(head, tuple(finals), tuple(compiled), tuple(told))
@@ -108,7 +117,7 @@ def _biases(budget: Budget, deepest: int) -> list[int]:
 
 
 def _options(budget: Budget, deepest: int) -> list[Option]:
-    """The layers whose weights may be trained, those that widen first, with the ratios that may fit and no gains yet."""
+    """The layers whose weights may be trained, those that widen first, and the ratios that may fit; no gains yet."""
     biases = _biases(budget, deepest)
     body = resolve(TrainPlan(deepest, deepest), budget.module.graph("infer"))[:-1]
     found: list[Option] = []

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tte.ir import Node, State
-from tte.op import Consts, Kernel, Scalars, Values
+from tte.op import Consts, Kernel, Scalars, Slices, Values
 from tte.types import Value
 
 ALIGN = 8  # of every tensor, so that a kernel may read it by words on any board; costs at most 7 bytes a tensor
+
+
+def padded(size: int) -> int:
+    """Bytes that a tensor takes, the next one being aligned."""
+    return -(-size // ALIGN) * ALIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class Call:
 
     `ins` and `outs` are where its operands lie: a view is replaced by the value whose bytes it shows, and constants
     are left out; `at` are the positions of `ins` among the node's inputs. `consts` are the arrays in flash that the
-    kernel is given, by name of the operand or parameter.
+    kernel is given, by name of the operand or parameter. With a `loop` there is no kernel, and `scratch` holds what
+    exists only within that.
     """
 
     node: Node
@@ -40,6 +46,12 @@ class Call:
     consts: Consts
     scratch: Value | None
     candidates: tuple[Candidate, ...]
+    loop: Loop | None = None
+
+    @property
+    def parts(self) -> tuple[Call, ...]:
+        """The calls of its loop, or itself."""
+        return tuple(inner.call for inner in self.loop.calls) if self.loop else (self,)
 
     def inplace(self, kernel: Kernel) -> Iterator[tuple[Value, Value]]:
         """Inputs and results of one size that the kernel lets share memory, at every position of the input."""
@@ -48,6 +60,34 @@ class Call:
                 positions = (i for i, v in zip(self.at, self.ins, strict=True) if v == x)
                 if x.type.bytes == y.type.bytes and all((i, o) in kernel.inplace for i in positions):
                     yield x, y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inner:
+    """A call in a loop over channels: how the operands of its node are cut, and the channel before which it ends."""
+
+    call: Call
+    slices: Slices
+    until: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """Calls that run one after the other for `group` channels from c on, c = 0, group, 2 * group.. while c < `until`.
+
+    `places` are offsets in the scratch of the call that holds the loop: of values of which no more than those channels
+    exist, side by side, and of the calls' own scratch.
+    """
+
+    calls: tuple[Inner, ...]
+    group: int
+    places: dict[Value, int]
+
+    @property
+    def order(self) -> Iterator[tuple[int, Inner]]:
+        """All that is called, in order, and the first channel."""
+        for c in range(0, max(i.until for i in self.calls), self.group):
+            yield from ((c, inner) for inner in self.calls if c < inner.until)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +129,11 @@ class Function:
     position: Value | None = None
 
     @property
+    def parts(self) -> Iterator[Call]:
+        """The calls that have a kernel: those in loops, and all others."""
+        return (part for call in self.calls for part in call.parts)
+
+    @property
     def arrival(self) -> Call | None:
         """The call that stands for the rows of the input as they come, where the function takes them one by one."""
         return self.calls[0] if self.calls and self.calls[0].kernel.form == "arrival" else None
@@ -109,7 +154,8 @@ class Function:
     def steps(self) -> Iterator[int]:
         """The calls whose C function is entered, one after the other."""
         for calls, cascade in self.blocks:
-            found = (calls[k] for k in (cascade.order if cascade else (0,)))
+            loop = self.calls[calls[0]].loop
+            found = (calls[k] for k in (cascade.order if cascade else (0,) * (len([*loop.order]) if loop else 1)))
             yield from (i for i in found if self.calls[i].kernel.form != "arrival")
 
 

@@ -1,4 +1,4 @@
-"""A checker of memory plans that shares nothing with the planner. Floor 4."""
+"""A checker of memory plans that shares nothing with the planner. Floor 5."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tte.errors import InternalError
 from tte.program import ALIGN, Call, Cascade, Function, MemoryPlan, Program, Slot
+from tte.replay_loops import Rounds
 from tte.types import Array, Value
 
 
@@ -93,6 +94,9 @@ class _Replay:
 
     def call(self, call: Call) -> None:
         """Read all operands, then write all results and the scratch, which may not touch the operands."""
+        if call.loop:
+            Rounds(call, call.loop, self).run()
+            return
         reads = [v for v in dict.fromkeys(call.ins) if self.placed(v, call)]
         for v in reads:
             self.require(self.holds(v), call.node, f"{v.name} was overwritten before this reads it")
@@ -204,15 +208,19 @@ class _Replay:
 
     def holds(self, value: Value) -> bool:
         """True if all its bytes hold it; it must be alive, and whole."""
-        s, n = self.alive(value), height(value)
-        wanted = np.repeat(np.arange(n) + self.ids[value], value.type.bytes // n)
-        return s.rows in {0, n} and np.array_equal(self.memory[s.offset : s.end], wanted)
+        s = self.alive(value)
+        return s.rows in {0, height(value)} and np.array_equal(self.memory[s.offset : s.end], self.wanted(value))
+
+    def wanted(self, value: Value) -> Array:
+        """What its bytes know if they hold all of it: row 0, then the others."""
+        n = height(value)
+        return np.repeat(np.arange(n) + self.ids[value], value.type.bytes // n)
 
     def write(self, value: Value) -> None:
         """Its bytes hold it from now on."""
-        s, n = self.slot(value), height(value)
-        self.require(s.rows in {0, n}, value, "is a ring, but is made as a whole")
-        self.memory[s.offset : s.end] = np.repeat(np.arange(n) + self.ids[value], value.type.bytes // n)
+        s = self.slot(value)
+        self.require(s.rows in {0, height(value)}, value, "is a ring, but is made as a whole")
+        self.memory[s.offset : s.end] = self.wanted(value)
 
     def alive(self, value: Value) -> Slot:
         """Its slot, which must be alive now."""

@@ -76,7 +76,7 @@ class Space:
         self.least[at] = self.known[choice] = bytes
 
     def best(self, room: int, beside: Collection[Choice] = ()) -> Choice | None:
-        """The first that may fit into `room` and trains something that none of the others does; None if there is none."""
+        """The first that may fit into `room` and trains something that none of the others does, if there is one."""
         able = self.least <= room
         for c in beside:
             able &= (self.depth > c.depth) | (self.levels > np.array(c.levels, np.int8)).any(1)

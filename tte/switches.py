@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte.ir import Builder, Graph, Module
+from tte.ir import Builder, Module
 from tte.ops.mul import Mul
 from tte.ops.update import Update
 from tte.passes.training.front import norms
@@ -37,12 +37,13 @@ class Switches:
         builder.nodes = []
         for node in step.nodes:
             name = node.ins[0].name + ON if isinstance(node.op, Update) else ""
-            if name in shapes:
-                w, d, *others = node.ins
-                switch = builder.state(name, TensorType(shapes[name], DType.F32), np.ones(shapes[name], np.float32))
-                (d,) = builder.emit(Mul(), d, switch, name=f"{w.name}_switched")
-                node = replace(node, ins=(w, d, *others))
-            builder.nodes.append(node)
+            if name not in shapes:
+                builder.nodes.append(node)
+                continue
+            w, d, *others = node.ins
+            switch = builder.state(name, TensorType(shapes[name], DType.F32), np.ones(shapes[name], np.float32))
+            (d,) = builder.emit(Mul(), d, switch, name=f"{w.name}_switched")
+            builder.nodes.append(replace(node, ins=(w, d, *others)))
         changed = builder.finish(*step.outs, updates=step.updates)
         graphs = tuple(changed if g is step else g for g in module.graphs)
         return replace(module, states=tuple(builder.states), graphs=graphs)

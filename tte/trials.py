@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from tte.bench import HOST, Lesson, Score, Trainer, cards, trainer
 from tte.dataset import Samples
-from tte.driver import Training
+from tte.driver import Pass, Training
 from tte.ir import Module
 from tte.notebook import Notebook
 from tte.plan import TrainPlan
@@ -48,7 +48,7 @@ class Trials:
     notes: Notebook
     work: Work
     bar: Bar
-    most: TrainPlan = TrainPlan()
+    most: TrainPlan
 
     def within(self, most: TrainPlan) -> Trials:
         """Tries plans that train no more than this."""
@@ -89,7 +89,7 @@ class Trials:
     @cached_property
     def _full(self) -> Module:
         """The module with switches for all that any plan trains."""
-        passes = (*replace(self.exam.training, plan=self.most).passes(()), Switches(self.most))
+        passes: tuple[Pass, ...] = (*replace(self.exam.training, plan=self.most).passes(()), Switches(self.most))
         return trained(self.exam.module, passes, (), HOST)[0]
 
     @cached_property

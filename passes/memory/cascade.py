@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from tte.errors import TteError, Unsupported
 from tte.ir import Node
 from tte.op import Kernel
-from tte.passes.memory.flow import flow, padded, span
+from tte.passes.memory.flow import flow, span
 from tte.passes.memory.rows import Access, Pulled, Pulls, access, kernels, pull, together
-from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program
+from tte.program import ALIGN, Call, Candidate, Cascade, Function, Program, padded
 from tte.types import DType, TensorType, Value
 
 LONGEST = (6, 80)  # calls in a cascade, first to learn what is too large, then in earnest
@@ -181,7 +181,13 @@ class Plan:
             for s in segments:
                 calls = function.calls[s.first : s.stop]
                 chosen |= {c.node.outs[0]: k for c, k in zip(calls, s.kernels(self.budget), strict=True)}
-        return lambda node, candidates: next(c for c in candidates if c.kernel == chosen[node.outs[0]])
+
+        def taken(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+            """What is in a loop is cut, and takes kernels of its own."""
+            found = (c for c in candidates if c.kernel == chosen.get(node.outs[0]))
+            return next(found, min(candidates, key=lambda c: c.cost))
+
+        return taken
 
 
 def schedule(program: Program, memory: str) -> Plan:

@@ -9,15 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tte.program import ALIGN, Call, Function
+from tte.program import Call, Function, padded
 from tte.types import Value
 
 Pairs: TypeAlias = tuple[tuple[int, int, int], ...]
-
-
-def padded(size: int) -> int:
-    """Bytes that a tensor takes, the next one being aligned."""
-    return -(-size // ALIGN) * ALIGN
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Offsets for buffers whose lives are known: first fit in several orders, then improvement. Floor 4."""
+"""Offsets for buffers whose lives are known: first fit in several orders, then improvement. Floor 3."""
 
 from __future__ import annotations
 

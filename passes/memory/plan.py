@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tte.errors import DoesNotFit
-from tte.passes.memory.flow import flow, padded, span
+from tte.passes.memory.flow import flow, span
 from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
-from tte.program import Call, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Function, MemoryPlan, Program, Slot, padded
 from tte.target import Board
 from tte.types import DType, Value
 

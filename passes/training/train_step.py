@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,10 +14,13 @@ from tte.learning import Learning, emit_update
 from tte.ops.conv import Conv
 from tte.ops.dequantize import Dequantize
 from tte.ops.mean_squared_error import MeanSquaredError, MeanSquaredErrorGrad
+from tte.ops.pad import Pad
+from tte.ops.quantize import Quantize
 from tte.ops.reshape import Reshape
 from tte.ops.softmax import Softmax
 from tte.ops.softmax_cross_entropy import SoftmaxCrossEntropy, SoftmaxCrossEntropyGrad
 from tte.ops.tick import Tick
+from tte.ops.transpose import Transpose
 from tte.passes.training.autodiff import active, differentiate
 from tte.passes.training.mask_clamps import mask_clamps
 from tte.target import Board
@@ -52,7 +56,7 @@ class TrainStep:
         grads = differentiate(builder, whole, values, {scores: grad})
         if not grads:
             raise Unsupported(module.name, "the loss depends on nothing that is trained", "choose another --plan")
-        updates = self._updates(builder, trained, grads, frozen_channels(module, infer))
+        updates = self._updates(builder, trained, grads, frozen_channels(module, infer), units(infer))
         return replace(
             module,
             states=tuple(builder.states),
@@ -75,6 +79,7 @@ class TrainStep:
         trained: list[State],
         grads: Mapping[Value, Value],
         frozen: Mapping[Value, tuple[int, ...]],
+        unit: Mapping[Value, float],
     ) -> list[tuple[Value, Value]]:
         """New values of what is trained and of what training keeps beside it."""
         rate = builder.state("rate", TensorType((1,), F32), np.array([self.learning.rate], np.float32))
@@ -82,7 +87,8 @@ class TrainStep:
         updates: list[tuple[Value, Value]] = []
         for number, state in enumerate(s for s in trained if s.value in grads):
             w = state.value
-            updates += emit_update(builder, self.learning, state, grads[w], rate, clock, number, frozen.get(w, ()))
+            special = frozen.get(w, ()), unit.get(w, 1.0)
+            updates += emit_update(builder, self.learning, state, grads[w], rate, clock, number, *special)
         return [*updates, (clock, builder.emit(Tick(), clock, name="clock_next")[0])]
 
 
@@ -112,9 +118,35 @@ def frozen_channels(module: Module, graph: Graph) -> dict[Value, tuple[int, ...]
     for node in graph.nodes:
         if not isinstance(node.op, Conv) or node.ins[1].type.quant is None:
             continue
-        w, b = node.ins[1:3]
-        scale = np.broadcast_to(np.asarray(w.type.scaling.scale), b.type.shape)
+        w, b, *rest = node.ins[1:]
+        parts = [w, *rest] if w.type.shape[0] < b.type.size else [w]  # depthwise ones are split by channel
+        scale = np.concatenate([np.broadcast_to(v.type.scaling.scale, v.type.shape[:1]) for v in parts])
         dead = (scale < DEAD_SCALE) | (abs(init[b].astype(np.int64)) >= DEAD_BIAS)
         channels = tuple(int(c) for c in np.flatnonzero(dead))
         found |= {b: channels, w: tuple(c for c in channels if c < w.type.shape[0])}
     return found
+
+
+def units(graph: Graph) -> dict[Value, float]:
+    """By trained weights that are multiplied by the graph's input: a power of two that makes its range 1 or less.
+
+    An input of pixels from 0 to 255 would make the gradients of such weights so large, and good steps so small, that
+    no rate suits both them and all others.
+    """
+    ranges = {v: _range(v) for v in graph.ins}
+    found: dict[Value, float] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, (Pad, Quantize, Reshape, Transpose)) and node.ins[0] in ranges:
+            ranges[node.outs[0]] = max(ranges[node.ins[0]], _range(node.outs[0]))
+        elif isinstance(node.op, Conv) and ranges.get(node.ins[0], 1.0) > 1:
+            found[node.ins[1]] = 2.0 ** -math.ceil(math.log2(ranges[node.ins[0]]))
+    return found
+
+
+def _range(v: Value) -> float:
+    """The largest real number in size that a quantised value may hold, 0 for one that isn't."""
+    q = v.type.quant
+    if q is None:
+        return 0.0
+    limits = np.iinfo(v.type.dtype.numpy)
+    return q.scale[0] * max(limits.max - q.zero, q.zero - limits.min)

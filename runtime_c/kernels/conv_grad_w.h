@@ -34,71 +34,93 @@ TTE_INLINE void tte_grad_scaled(tte_floats4 sums, const float *scale, int32_t j,
     tte_store4(y, scale ? tte_times4(sums, tte_all4(scale[j])) : sums);
 }
 
-/** Pointwise, four filters and four channels of x. */
-TTE_INLINE void tte_pointwise_tile(const tte_conv_grad_w_params *p, const float *restrict g, const void *x, int32_t s8,
-                                   int32_t l, const float *restrict scale, float *restrict y)
+/** What of g a tap reads in x: rows ys, pixels xs of each. Pointwise that is all, as one row. */
+typedef struct { tte_span ys, xs; } tte_grad_area;
+
+TTE_INLINE tte_grad_area tte_grad_area_of(const tte_conv_grad_w_params *p, int32_t t)
 {
-    const tte_floats4 zero = tte_all4(0.0f);
-    tte_floats4 s0 = zero, s1 = zero, s2 = zero, s3 = zero;
-    for (int32_t i = 0; i < p->oh * p->ow; i++, g += p->g_pitch, l += p->x_pitch) {
-        const tte_floats4 v = tte_grad_input4(p, x, s8, l);
-        s0 = tte_add4(s0, g[0], v);
-        s1 = tte_add4(s1, g[1], v);
-        s2 = tte_add4(s2, g[2], v);
-        s3 = tte_add4(s3, g[3], v);
+    if (p->pointwise) {
+        return (tte_grad_area){{0, 1}, {0, p->oh * p->ow}};
     }
-    tte_grad_scaled(s0, scale, 0, y);
-    tte_grad_scaled(s1, scale, 1, y + p->k);
-    tte_grad_scaled(s2, scale, 2, y + 2 * p->k);
-    tte_grad_scaled(s3, scale, 3, y + 3 * p->k);
+    return (tte_grad_area){tte_taken(t / p->kw, p->oh, p->h, p->top, p->stride_y, p->dilation_y),
+                           tte_taken(t % p->kw, p->ow, p->w, p->left, p->stride_x, p->dilation_x)};
 }
 
-/** The rows (or columns) of g, first <= o < last, for which tap k reads what lies in x. */
-TTE_INLINE tte_span tte_grad_inside(int32_t k, int32_t n, int32_t extent, int32_t pad, int32_t stride, int32_t dilation)
+/** The element of x, channel 0, that tap t reads for pixel (oy, ox) of g. */
+TTE_INLINE int32_t tte_grad_read(const tte_conv_grad_w_params *p, int32_t t, int32_t oy, int32_t ox)
 {
-    const int32_t start = k * dilation - pad, last = (extent - 1 - start) / stride + 1;
-    return (tte_span){start < 0 ? (stride - 1 - start) / stride : 0, extent <= start ? 0 : last < n ? last : n};
+    const int32_t iy = oy * p->stride_y - p->top + t / p->kw * p->dilation_y;
+    return (iy * p->w + ox * p->stride_x - p->left + t % p->kw * p->dilation_x) * p->x_pitch;
 }
 
-/** The sums for tap t of filter j and channels l.. of x, n (4 or 1) of them; if depthwise, filters j.. and these. */
-TTE_INLINE tte_floats4 tte_grad_tap(const tte_conv_grad_w_params *p, const float *restrict g, const void *x, int32_t s8,
-                                    int32_t t, int32_t j, int32_t l, int32_t n)
+/** Tap t: four filters, j.., and four channels of x, l.. */
+TTE_INLINE void tte_grad_tile_w(const tte_conv_grad_w_params *p, const float *restrict g, const void *x, int32_t s8,
+                                int32_t t, int32_t j, int32_t l, const float *restrict scale, float *restrict y)
 {
-    const int32_t ky = t / p->kw, kx = t % p->kw;
-    const tte_span ys = tte_grad_inside(ky, p->oh, p->h, p->top, p->stride_y, p->dilation_y);
-    const tte_span xs = tte_grad_inside(kx, p->ow, p->w, p->left, p->stride_x, p->dilation_x);
+    const tte_grad_area area = tte_grad_area_of(p, t);
+    const int32_t pitch = p->kh * p->kw * p->k;
+    tte_floats4 s0 = tte_all4(0.0f), s1 = s0, s2 = s0, s3 = s0;
+    for (int32_t oy = area.ys.first; oy < area.ys.last; oy++) {
+        const float *by = g + (oy * p->ow + area.xs.first) * p->g_pitch + j;
+        int32_t at = tte_grad_read(p, t, oy, area.xs.first) + l;
+        for (int32_t ox = area.xs.first; ox < area.xs.last; ox++, by += p->g_pitch, at += p->stride_x * p->x_pitch) {
+            const tte_floats4 v = tte_grad_input4(p, x, s8, at);
+            s0 = tte_add4(s0, by[0], v);
+            s1 = tte_add4(s1, by[1], v);
+            s2 = tte_add4(s2, by[2], v);
+            s3 = tte_add4(s3, by[3], v);
+        }
+    }
+    y += j * pitch + t * p->k + l;
+    tte_grad_scaled(s0, scale, j, y);
+    tte_grad_scaled(s1, scale, j + 1, y + pitch);
+    tte_grad_scaled(s2, scale, j + 2, y + 2 * pitch);
+    tte_grad_scaled(s3, scale, j + 3, y + 3 * pitch);
+}
+
+/** The sums of tap t for filters j.., n of them (4 or 1), and channel l of x; if depthwise, for as many channels. */
+TTE_INLINE tte_floats4 tte_grad_tap_w(const tte_conv_grad_w_params *p, const float *restrict g, const void *x,
+                                      int32_t s8, int32_t t, int32_t j, int32_t l, int32_t n)
+{
+    const tte_grad_area area = tte_grad_area_of(p, t);
     tte_floats4 sums = tte_all4(0.0f);
-    for (int32_t oy = ys.first; oy < ys.last; oy++) {
-        const int32_t row = (oy * p->stride_y - p->top + ky * p->dilation_y) * p->w - p->left + kx * p->dilation_x;
-        for (int32_t ox = xs.first; ox < xs.last; ox++) {
+    for (int32_t oy = area.ys.first; oy < area.ys.last; oy++) {
+        for (int32_t ox = area.xs.first; ox < area.xs.last; ox++) {
             const float *by = g + (oy * p->ow + ox) * p->g_pitch + j;
-            const int32_t at = (row + ox * p->stride_x) * p->x_pitch + l;
+            const int32_t at = tte_grad_read(p, t, oy, ox) + l;
             if (n == 1) {
                 sums.a += *by * tte_grad_input(p, x, s8, at);
             } else if (p->depthwise) {
                 sums = tte_add4_each(sums, tte_load4(by), tte_grad_input4(p, x, s8, at));
             } else {
-                sums = tte_add4(sums, *by, tte_grad_input4(p, x, s8, at));
+                sums = tte_add4(sums, tte_grad_input(p, x, s8, at), tte_load4(by));
             }
         }
     }
     return sums;
 }
 
-/** Filters `first` and more, tap by tap; y is that of filter 0. */
+/** All filters, all channels of x. */
 TTE_INLINE void tte_dense_grad_w(const tte_conv_grad_w_params *p, const float *restrict g, const void *x, int32_t s8,
-                                 const float *restrict scale, int32_t first, float *restrict y)
+                                 const float *restrict scale, float *restrict y)
 {
-    const int32_t taps = p->kh * p->kw;
-    for (int32_t j = first; j < p->filters; j++) {
-        for (int32_t t = 0; t < taps; t++) {
-            float *to = y + (j * taps + t) * p->k;
+    const int32_t taps = p->kh * p->kw, blocks = p->filters / 4 * 4, pitch = taps * p->k;
+    for (int32_t t = 0; t < taps; t++) {
+        for (int32_t j = 0; j < blocks; j += 4) {
             for (int32_t l = 0; l + 4 <= p->k; l += 4) {
-                tte_grad_scaled(tte_grad_tap(p, g, x, s8, t, j, l, 4), scale, j, to + l);
+                tte_grad_tile_w(p, g, x, s8, t, j, l, scale, y);
             }
             for (int32_t l = p->k / 4 * 4; l < p->k; l++) {
-                const float sum = tte_grad_tap(p, g, x, s8, t, j, l, 1).a;
-                to[l] = scale ? sum * scale[j] : sum;
+                const tte_floats4 sums = tte_grad_tap_w(p, g, x, s8, t, j, l, 4);
+                const tte_floats4 scaled = scale ? tte_times4(sums, tte_load4(scale + j)) : sums;
+                float *to = y + j * pitch + t * p->k + l;
+                to[0] = scaled.a, to[pitch] = scaled.b, to[2 * pitch] = scaled.c, to[3 * pitch] = scaled.d;
+            }
+        }
+        for (int32_t j = blocks; j < p->filters; j++) {
+            for (int32_t l = 0; l < p->k; l++) {
+                const float sum = tte_grad_tap_w(p, g, x, s8, t, j, l, 1).a;
+                y[j * pitch + t * p->k + l] = scale ? sum * scale[j] : sum;
             }
         }
     }
@@ -111,13 +133,13 @@ TTE_INLINE void tte_depthwise_grad_w(const tte_conv_grad_w_params *p, const floa
     const int32_t taps = p->kh * p->kw;
     for (int32_t t = 0; t < taps; t++) {
         for (int32_t j = 0; j + 4 <= p->filters; j += 4) {
-            const tte_floats4 sums = tte_grad_tap(p, g, x, s8, t, j, j, 4);
+            const tte_floats4 sums = tte_grad_tap_w(p, g, x, s8, t, j, j, 4);
             const tte_floats4 scaled = scale ? tte_times4(sums, tte_load4(scale + j)) : sums;
             float *to = y + j * taps + t;
             to[0] = scaled.a, to[taps] = scaled.b, to[2 * taps] = scaled.c, to[3 * taps] = scaled.d;
         }
         for (int32_t j = p->filters / 4 * 4; j < p->filters; j++) {
-            const float sum = tte_grad_tap(p, g, x, s8, t, j, j, 1).a;
+            const float sum = tte_grad_tap_w(p, g, x, s8, t, j, j, 1).a;
             y[j * taps + t] = scale ? sum * scale[j] : sum;
         }
     }
@@ -128,15 +150,9 @@ TTE_INLINE void tte_grad_w(const tte_conv_grad_w_params *p, const float *restric
 {
     if (p->depthwise) {
         tte_depthwise_grad_w(p, g, x, s8, scale, y);
-        return;
+    } else {
+        tte_dense_grad_w(p, g, x, s8, scale, y);
     }
-    const int32_t blocks = p->pointwise && p->k % 4 == 0 ? p->filters / 4 * 4 : 0;
-    for (int32_t j = 0; j < blocks; j += 4) {
-        for (int32_t l = 0; l < p->k; l += 4) {
-            tte_pointwise_tile(p, g + j, x, s8, l, scale ? scale + j : NULL, y + j * p->k + l);
-        }
-    }
-    tte_dense_grad_w(p, g, x, s8, scale, blocks, y);
 }
 
 /**

@@ -3,11 +3,13 @@
 #define TTE_MAX_POOL_GRAD_H
 
 #include "tte/tte.h"
+#include "tte/tte_floats4.h"
 
 typedef struct {
     int32_t h, w, c;                   /* y, or the part of its channels that is made */
     int32_t oh, ow;                    /* g */
     int32_t kh, kw, stride_y, stride_x, top, left;
+    float below, above;                /* between them elements have a gradient */
     int32_t g_pitch, x_pitch, y_pitch; /* elements from one pixel to the next */
 } tte_max_pool_grad_params;
 
@@ -20,10 +22,8 @@ TTE_INLINE int32_t tte_greatest(const tte_max_pool_grad_params *p, const void *x
     int32_t best = first * p->w + left;
     for (int32_t row = first; row < last; row++) {
         for (int32_t i = row * p->w + left; i < row * p->w + right; i++) {
-            const int32_t a = i * p->x_pitch + j, b = best * p->x_pitch + j;
-            const int32_t more = s8 ? ((const int8_t *)x)[a] > ((const int8_t *)x)[b]
-                                    : ((const float *)x)[a] > ((const float *)x)[b];
-            best = more ? i : best;
+            const float a = tte_float_at(x, s8, i * p->x_pitch + j), b = tte_float_at(x, s8, best * p->x_pitch + j);
+            best = a > b ? i : best;
         }
     }
     return best;
@@ -41,13 +41,15 @@ TTE_INLINE void tte_max_pool_grad(const tte_max_pool_grad_params *p, const float
         for (int32_t ox = 0; ox < p->ow; ox++, g += p->g_pitch) {
             for (int32_t j = 0; j < p->c; j++) {
                 const int32_t at = tte_greatest(p, x, s8, oy * p->stride_y - p->top, ox * p->stride_x - p->left, j);
-                y[at * p->y_pitch + j] += g[j];
+                const float best = tte_float_at(x, s8, at * p->x_pitch + j);
+                y[at * p->y_pitch + j] += best > p->below && best < p->above ? g[j] : 0.0f;
             }
         }
     }
 }
 
-/** y = 0, then y[the greatest element of the window at oy, ox, j] += g[oy,ox,j], in order of oy, ox. */
+/** y = 0, then y[the greatest element of the window at oy, ox, j] += g[oy,ox,j] if that lies
+ * between below and above, in order of oy, ox. */
 TTE_KERNEL tte_max_pool_grad_s8(const tte_max_pool_grad_params *p, const float *restrict g, const int8_t *restrict x,
                                 float *restrict y, int32_t c)
 {

@@ -79,7 +79,8 @@ def test_every_kernel_is_clean_under_the_sanitizers(tmp_path: Path) -> None:
     data = b""
     for i, case in enumerate(found):
         e = case.example
-        data += struct.pack("<I", i) + b"".join(a.tobytes() for j, a in enumerate(e.args) if j not in e.consts)
+        given = [t.encode(a) for j, (t, a) in enumerate(zip(e.ins, e.args, strict=True)) if j not in e.consts]
+        data += struct.pack("<I", i) + b"".join(given)
     assert run_elf(build(tmp_path, board, sanitize=True), board, data).exit_code == 0
 
 

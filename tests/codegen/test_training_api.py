@@ -11,25 +11,31 @@ from learner import CLASSES, INPUTS, learner
 
 from tte import device
 from tte.device import Device
-from tte.driver import Compiled, compile_model
+from tte.driver import Compiled, Options, Training, compile_model
 from tte.emulate import build
 from tte.interp import interpret
+from tte.ir import Builder, Module
+from tte.learning import Learning
 from tte.op import Arrays
-from tte.types import Array
+from tte.ops.linear import Linear
+from tte.plan import load_plan
+from tte.types import Array, DType, TensorType
 
 STEPS = 10
 
 
-def made(folder: Path, board_name: str = "host", sanitize: bool = True) -> tuple[Compiled, Device]:
+def made(
+    folder: Path, board_name: str = "host", sanitize: bool = True, io: frozenset[str] = frozenset()
+) -> tuple[Compiled, Device]:
     board = usable(board_name)
-    compiled = compile_model(learner(), board)
+    compiled = compile_model(learner(), board, Options(io=io))
     compiled.write(folder)
     return compiled, Device(compiled.module, build(folder, board, sanitize), board)
 
 
 def lessons() -> tuple[list[Arrays], list[float]]:
     rng = np.random.default_rng(1)
-    images = rng.standard_normal((STEPS, 1, INPUTS)).astype(np.float32)
+    images = rng.integers(-128, 128, (STEPS, 1, INPUTS), np.int8)
     examples: list[Arrays] = [(x, np.array([i % CLASSES], np.int32)) for i, x in enumerate(images)]
     return examples, [0.1 / (1 + i) for i in range(STEPS)]
 
@@ -73,3 +79,30 @@ def test_the_emulated_device_learns_the_same_bits_and_counts(tmp_path: Path) -> 
     assert cost.instructions and cost.instructions > 100
     assert cost.stack and cost.stack <= 2048
     assert m7.exported == host.exported
+
+
+def test_with_the_callers_buffers_it_learns_the_same(tmp_path: Path) -> None:
+    _, arena = made(tmp_path / "arena")
+    _, caller = made(tmp_path / "caller", io=frozenset({"caller"}))
+    for a, b in zip(arena.train(*lessons()), caller.train(*lessons()), strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+    assert arena.exported == caller.exported
+
+
+def test_a_target_is_an_input_like_others(tmp_path: Path) -> None:
+    """Mean squared error: a small network learns to give what it is asked for."""
+    board = usable("host")
+    b = Builder("infer")
+    x = b.input("x", TensorType((1, INPUTS), DType.F32))
+    w = b.constant("w", TensorType((2, INPUTS), DType.F32), np.ones((2, INPUTS), np.float32))
+    bias = b.constant("b", TensorType((2,), DType.F32), np.zeros(2, np.float32))
+    module = Module("fit", tuple(b.states), (b.finish(*b.emit(Linear(), x, w, bias)),))
+    training = Training(load_plan("full"), Learning(loss="mse"))
+    compiled = compile_model(module, board, Options(train=training))
+    compiled.write(tmp_path)
+    assert "fit_train_step(void *arena, float *loss);" in (tmp_path / "model.h").read_text()
+    device = Device(compiled.module, build(tmp_path, board, sanitize=True), board)
+    given = (np.linspace(-1, 1, INPUTS, dtype=np.float32).reshape(1, -1), np.array([[0.5, -2.0]], np.float32))
+    found = device.train([given] * 40, [0.2] * 40)
+    assert found[0][0][0] > 1
+    assert found[-1][0][0] < 1e-4

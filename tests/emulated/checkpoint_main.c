@@ -70,9 +70,9 @@ static int32_t sync_memory(void *context)
 static void train(uint32_t round)
 {
     for (uint32_t s = 0; s < STEPS; s++) {
-        float *const x = learner_train_step_input(arena, 0);
+        int8_t *const x = learner_train_step_input(arena, 0);
         for (uint32_t i = 0; i < 5; i++) {
-            x[i] = (float)((round * 7 + s * 5 + i * 3) % 11) * 0.1f - 0.4f;
+            x[i] = (int8_t)((round * 70 + s * 51 + i * 33) % 256 - 128);
         }
         wrong += learner_set_rate(arena, 0.1f / (float)(round + 1)) != TTE_OK;
         wrong += learner_train_step(arena, (int32_t)(s % 3), NULL) != TTE_OK;
@@ -88,6 +88,7 @@ static void start(void)
 {
     __builtin_memset(arena, 0x5A, sizeof arena);
     wrong += learner_init(arena, sizeof arena) != TTE_OK;
+    wrong += learner_set_seed(arena, 12345) != TTE_OK;
 }
 
 /** So many good checkpoints, one that is cut after `budget` bytes and syncs, and on: 1 if it was not cut. */

@@ -35,7 +35,7 @@ def cuts(folder: Path, board_name: str, block: int, leaves: int, sanitize: bool 
 
 
 @pytest.mark.parametrize("leaves", [PREFIX, GARBAGE, UNSYNCED], ids=["prefix", "garbage", "unsynced"])
-@pytest.mark.parametrize("block", [1, 32])
+@pytest.mark.parametrize("block", [1, 48])
 @pytest.mark.parametrize("board_name", ["host", "cortex-m7"])
 def test_no_cut_loses_the_last_good_states(tmp_path: Path, board_name: str, block: int, leaves: int) -> None:
     folder = project(tmp_path, board_name)
@@ -63,4 +63,4 @@ def test_a_fault_is_seen(tmp_path: Path, fault: str) -> None:
     text = header.read_text()
     assert old in text
     header.write_text(text.replace(old, new))
-    assert cuts(folder, "host", 32, UNSYNCED)[2] > 0
+    assert cuts(folder, "host", 48, UNSYNCED)[2] > 0

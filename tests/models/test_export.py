@@ -118,7 +118,7 @@ def test_what_was_trained_comes_back(tmp_path: Path) -> None:
     compiled = compile_model(learner(), board)
     compiled.write(tmp_path / "p")
     device = Device(compiled.module, build(tmp_path / "p", board), board)
-    x = np.linspace(-1, 1, INPUTS, dtype=np.float32).reshape(1, INPUTS)
+    x = np.arange(-50, 50, 20, np.int8).reshape(1, INPUTS)
     device.train([(x, np.array([1], np.int32))] * 3, [0.05] * 3)
     (want,) = device.infer([(x,)])[0]
     (tmp_path / "w.bin").write_bytes(device.exported)

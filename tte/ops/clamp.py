@@ -9,8 +9,10 @@ import numpy as np
 
 from tte import fixed
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.activation_grad import by_table
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -40,6 +42,18 @@ class Clamp(Elementwise, Op):
         """The integers that stand for low and high."""
         limits = fixed.clamp(self.low, self.high, y, self.rounding)
         return limits["lo"], limits["hi"]
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """As it is within the range; in f32 strictly within."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return (unclamped(graph, grads[0], outs, self.low, self.high),)
+
+        def within(x: Array) -> Array:
+            return (x >= self.low) & (x <= self.high)
+
+        return (by_table(graph, grads[0], ins, outs, self.real, within),)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements; in f32 the range, in s8 the table."""

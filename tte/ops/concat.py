@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.crop import Crop
+from tte.types import DType, Quant, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -49,6 +50,18 @@ class Concat(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """numpy's concatenate."""
         return (np.concatenate(args, self.axis),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Each input's part."""
+        if grads[0] is None:
+            return (None,) * len(ins)
+        parts: list[Value] = []
+        at = 0
+        for shape in (v.type.shape for v in ins):
+            begin = tuple(at if k == self.axis else 0 for k in range(len(shape)))
+            parts += graph.emit(Crop(begin, shape), grads[0])
+            at += shape[self.axis]
+        return tuple(parts)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The extent before the axis, and for each input the elements from the axis on."""

@@ -17,10 +17,8 @@ ROWS = 32  # TTE_GRAD_ROWS
 
 
 def columns(ins: Types, outs: Types, params: Params) -> int:
-    """Bytes of four floats for each tap of a depthwise filter, or for each of some pointwise filters."""
-    if params["depthwise"]:
-        return 16 * ins[1].shape[1] * ins[1].shape[2]
-    return 16 * min(ins[0].shape[3], ROWS) if params["pointwise"] else 0
+    """Bytes of four floats for each tap of a filter, if depthwise, or for each of some filters."""
+    return 16 * (ins[1].shape[1] * ins[1].shape[2] if params["depthwise"] else min(ins[0].shape[3], ROWS))
 
 
 _kernel = partial(

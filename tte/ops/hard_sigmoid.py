@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.activation_grad import by_table
+from tte.ops.broadcast_grad import BroadcastGrad
+from tte.ops.mask_grad import unclamped
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -29,6 +32,19 @@ class HardSigmoid(Elementwise, Op):
         line = x * np.float32(self.alpha) + np.float32(self.beta)
         y: Array = np.clip(line, np.float32(0), np.float32(1))
         return y
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """alpha between the ends; in f32 by the result."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return graph.emit(BroadcastGrad(ins[0].type.shape, self.alpha), unclamped(graph, grads[0], outs, 0.0, 1.0))
+
+        def slope(x: Array) -> Array:
+            line = x * self.alpha + self.beta
+            return self.alpha * ((line >= 0) & (line <= 1))
+
+        return (by_table(graph, grads[0], ins, outs, self.real, slope),)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements; in f32 the line, in s8 the table."""

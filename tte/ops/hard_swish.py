@@ -9,8 +9,9 @@ import numpy as np
 from tte import fixed
 from tte.errors import Unsupported
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.activation_grad import HardSwishGrad, by_table
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -48,6 +49,14 @@ class HardSwish(Elementwise, Op):
         gate = (relu + 2**15) >> 1
         product = gate * _saturated(fixed.round_shift(wide * m, 15))
         return fixed.divide_by_power(np.sign(product) * (abs(product) >> 15), right)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """By the argument."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return graph.emit(HardSwishGrad(), grads[0], ins[0])
+        return (by_table(graph, grads[0], ins, outs, self.real, HardSwishGrad().slope),)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements; in f32 the order of operations, in s8 the table."""

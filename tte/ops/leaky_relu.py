@@ -8,8 +8,9 @@ import numpy as np
 
 from tte import fixed
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.activation_grad import LeakyReluGrad, by_table
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -34,6 +35,14 @@ class LeakyRelu(Elementwise, Op):
         up = fixed.multiplier(float(from_x / to_y))
         down = fixed.multiplier(float(from_x * np.float32(abs(self.alpha)) / to_y))
         return np.where(d >= 0, fixed.scaled(d, *up), np.sign(self.alpha) * fixed.scaled(d, *down)).astype(np.int64)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """By the argument."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return graph.emit(LeakyReluGrad(self.alpha), grads[0], ins[0])
+        return (by_table(graph, grads[0], ins, outs, self.real, LeakyReluGrad(self.alpha).slope),)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """The number of elements; in f32 alpha, in s8 the table."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from tte import fixed
 from tte.geometry import pooled, taps, well_formed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types, Window
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.ops.max_pool_grad import MaxPoolGrad
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -70,6 +71,11 @@ class MaxPool(Op):
             return (np.clip(y, self.low, self.high).astype(x.dtype),)
         p = self.params(ins, outs)
         return (np.clip(y, p["lo"], p["hi"]).astype(np.int8),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Each window's gradient where its greatest element lies."""
+        op = MaxPoolGrad(self.size, self.stride, self.pads, self.low, self.high, self.rounding)
+        return graph.emit(op, grads[0], ins[0]) if grads[0] else (None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes and the clamp."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tte import fixed
 from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
-from tte.types import Array, DType, Quant, TensorType
+from tte.types import Array, DType, Quant, Rounding, TensorType
 
 F32, S8 = DType.F32, DType.S8
 Pair = tuple[int, int]
@@ -18,12 +19,16 @@ Pair = tuple[int, int]
 class MaxPoolGrad(Op):
     """y[1,h,w,c] = the sum of g[1,oh,ow,c] over all windows whose greatest element is that of x[1,h,w,c].
 
-    Of equals it is the first, row by row. size, stride and pads are those of the pooling, which clamps elsewhere.
+    Of equals it is the first, row by row. Windows whose greatest element the pooling clamped have no gradient, nor have
+    floats at the ends of its range. All fields are those of the pooling.
     """
 
     size: Pair
     stride: Pair
     pads: tuple[int, int, int, int]  # top, left, bottom, right
+    low: float = -math.inf
+    high: float = math.inf
+    rounding: Rounding = Rounding.TFLITE
 
     operands = ("g", "x")
     kernels = (
@@ -56,7 +61,7 @@ class MaxPoolGrad(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: windows are added in order of rows, then columns."""
-        (g, x), (top, left, bottom, right) = args, self.pads
+        (g, x), (top, left, bottom, right), p = args, self.pads, self.params(ins, outs)
         lowest = -math.inf if x.dtype.kind == "f" else -129
         x = x if x.dtype.kind == "f" else x.astype(np.int64)
         padded = np.pad(x[0], ((top, bottom), (left, right), (0, 0)), constant_values=lowest)
@@ -66,8 +71,9 @@ class MaxPoolGrad(Op):
             for ox in range(g.shape[2]):
                 at, across = oy * self.stride[0], ox * self.stride[1]
                 window = padded[at : at + self.size[0], across : across + self.size[1]]
-                first = window.reshape(-1, x.shape[3]).argmax(0)
-                y[at + first // self.size[1], across + first % self.size[1], channels] += g[0, oy, ox]
+                first, best = window.reshape(-1, x.shape[3]).argmax(0), window.max((0, 1))
+                grad = np.where((best > p["below"]) & (best < p["above"]), g[0, oy, ox], 0)
+                y[at + first // self.size[1], across + first % self.size[1], channels] += grad
         return (y[None, top : top + x.shape[1], left : left + x.shape[2]],)
 
     def slices(self, ins: Types, outs: Types) -> tuple[Slices, ...]:
@@ -75,11 +81,14 @@ class MaxPoolGrad(Op):
         return (Slices((3, 3), (3,)),)
 
     def params(self, ins: Types, outs: Types) -> Params:
-        """Sizes, steps, and the distances of pixels."""
+        """Sizes, steps, the range of elements with a gradient (without its ends), and the distances of pixels."""
         (g, x), (y,) = ins, outs
         sizes: Params = {"h": y.shape[1], "w": y.shape[2], "c": y.shape[3], "oh": g.shape[1], "ow": g.shape[2]}
         sizes |= {"kh": self.size[0], "kw": self.size[1], "stride_y": self.stride[0], "stride_x": self.stride[1]}
-        sizes |= {"top": self.pads[0], "left": self.pads[1]}
+        sizes |= {"top": self.pads[0], "left": self.pads[1], "below": float(self.low), "above": float(self.high)}
+        if x.dtype is S8:
+            ends = fixed.clamp(self.low, self.high, x.scaling, self.rounding)
+            sizes |= {"below": float(ends["lo"] - 1), "above": float(ends["hi"] + 1)}
         return sizes | {"g_pitch": g.shape[3], "x_pitch": x.shape[3], "y_pitch": y.shape[3]}
 
     def macs(self, ins: Types, outs: Types) -> int:
@@ -93,7 +102,7 @@ class MaxPoolGrad(Op):
         flat = Example.random(cls((2, 2), (2, 2), (0, 0, 0, 0)), TensorType((1, 3, 3, 5), F32), x)
         flat.args[1][:] //= 100
         return (
-            Example.random(cls((3, 3), (2, 2), (1, 1, 1, 1)), TensorType((1, 3, 4, 5), F32), x),
+            Example.random(cls((3, 3), (2, 2), (1, 1, 1, 1), 0.0, 4.0), TensorType((1, 3, 4, 5), F32), x),
             flat,
-            Example.random(cls((3, 2), (1, 3), (0, 1, 2, 0)), TensorType((1, 5, 2, 3), F32), f),
+            Example.random(cls((3, 2), (1, 3), (0, 1, 2, 0), 0.0), TensorType((1, 5, 2, 3), F32), f),
         )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import fixed
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, Rounding, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.crop import Crop
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 RANK = 4
@@ -47,6 +48,10 @@ class Pad(Op):
         value = self.params(ins, outs)["value"]
         widths = tuple(zip(self.before, self.after, strict=True))
         return (np.pad(args[0], widths, constant_values=value),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Without the border."""
+        return graph.emit(Crop(self.before, ins[0].type.shape), grads[0]) if grads[0] else (None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Extents of y, borders before x, extents of x, and the value."""

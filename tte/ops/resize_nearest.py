@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import DType, Quant, TensorType
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.resize_nearest_grad import ResizeNearestGrad
+from tte.types import DType, Quant, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -36,6 +37,11 @@ class ResizeNearest(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Copies of pixels."""
         return (args[0][:, self.rows][:, :, self.columns],)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """Each pixel's gradient where it came from."""
+        shape = ins[0].type.shape[1], ins[0].type.shape[2]
+        return graph.emit(ResizeNearestGrad(self.rows, self.columns, shape), grads[0]) if grads[0] else (None,)
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes, and which row and column each pixel comes from."""

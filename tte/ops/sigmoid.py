@@ -8,8 +8,9 @@ import numpy as np
 
 from tte import floatmath
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Values
+from tte.ops.activation_grad import SigmoidGrad, by_table
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -36,6 +37,18 @@ class Sigmoid(Elementwise, Op):
             e = np.exp(-x.astype(np.float64)).astype(np.float32)
         y: Array = np.float32(1) / (np.float32(1) + e)
         return y
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In f32 by the result."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return graph.emit(SigmoidGrad(), grads[0], outs[0])
+        return (
+            by_table(
+                graph, grads[0], ins, outs, floatmath.sigmoid, lambda x: floatmath.sigmoid(x) * floatmath.sigmoid(-x)
+            ),
+        )
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import fixed, fixed_exp, floatmath
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.errors import Unsupported
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte.ops.softmax_grad import SoftmaxGrad
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 LITERT = Quant((1 / 256,), -128)  # the only scale of results that LiteRT has
@@ -96,6 +98,14 @@ class Softmax(Op):
             r, bits = fixed_exp.reciprocal(fixed.divide_by_power(e, 12).sum(-1, keepdims=True))
             q = fixed.divide_by_power(fixed.round_shift(r * e, 31), bits + 23) - 128
         return (np.clip(q, -128, 127).astype(np.int8),)
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In f32 by the result."""
+        if grads[0] is None:
+            return (None,)
+        if outs[0].type.dtype is not F32:
+            raise Unsupported(self.label(), "has no gradient in s8", "train on its argument")
+        return graph.emit(SoftmaxGrad(self.beta), grads[0], outs[0])
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also e**(-beta * s_x * d) for d = 0..255, in fixed point or f32."""

@@ -8,8 +8,9 @@ import numpy as np
 
 from tte import floatmath
 from tte.lut import LUT, Elementwise
-from tte.op import Example, Kernel, Op
-from tte.types import Array, DType, Quant, Rounding, TensorType
+from tte.op import Example, Grows, Kernel, Op, Values
+from tte.ops.activation_grad import TanhGrad, by_table
+from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 
@@ -31,6 +32,14 @@ class Tanh(Elementwise, Op):
         """In f64."""
         y: Array = np.tanh(x.astype(np.float64)).astype(np.float32)
         return y
+
+    def vjp(self, graph: Grows, grads: tuple[Value | None, ...], ins: Values, outs: Values) -> tuple[Value | None, ...]:
+        """In f32 by the result."""
+        if grads[0] is None:
+            return (None,)
+        if ins[0].type.dtype is F32:
+            return graph.emit(TanhGrad(), grads[0], outs[0])
+        return (by_table(graph, grads[0], ins, outs, np.tanh, lambda x: 1 - np.tanh(x) ** 2),)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

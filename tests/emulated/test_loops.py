@@ -1,0 +1,66 @@
+"""Backward of inverted residual blocks in loops over channels: the bits of layer by layer, in fewer bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from blocks import Shape, block, inputs
+from conftest import usable
+
+from tte.device import EXPORT, STATUS, WORD
+from tte.driver import finish
+from tte.emulate import build, run_elf
+from tte.interp import interpret
+from tte.ir import Module
+from tte.passes.memory.chains import chains
+from tte.passes.memory.order import order
+from tte.passes.memory.plan import plan_memory
+from tte.passes.select import select
+from tte.program import MemoryPlan, Program
+from tte.states import layout
+from tte.target import Board
+from tte.types import Array
+
+SHAPES = (
+    Shape(),
+    Shape(size=7, ci=10, hidden=16, co=6, k=6, kernel=5, stride=2),
+    Shape(size=5, ci=8, hidden=12, co=8, k=8 - 2, kernel=3, project=True, depthwise=8),
+    Shape(size=4, ci=5, hidden=10, co=7, k=3, kernel=7, stride=2, upward=False, depthwise=10),
+)
+
+
+def lowered(module: Module, board: Board, looped: bool) -> tuple[Program, MemoryPlan]:
+    program = select(module, board)
+    program = order(chains(program, board) if looped else program)
+    return program, plan_memory(program)
+
+
+def ran(module: Module, board: Board, looped: bool, folder: Path) -> tuple[Array, dict[str, Array]]:
+    """The result and the states after a call."""
+    compiled = finish(module, *lowered(module, board, looped), board)
+    compiled.write(folder)
+    elf = build(folder, board, sanitize=board.name == "host")
+    (graph,) = module.graphs
+    given = b"".join(v.type.encode(a) for v, a in zip(graph.ins, inputs(module).values(), strict=True))
+    said = run_elf(elf, board, WORD.pack(0) + given + WORD.pack(EXPORT), count=False).data
+    (y,), at = graph.outs, STATUS.size + graph.outs[0].type.bytes
+    assert said[: STATUS.size] + said[at : at + STATUS.size] == bytes(2 * STATUS.size)
+    return y.type.decode(said[STATUS.size : at]), layout(module.states).unpack(said[at + STATUS.size : -WORD.size])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", ("host", "cortex-m7"))
+def test_loops_have_the_bits_of_the_reference(name: str, shape: Shape, tmp_path: Path) -> None:
+    module, board = block(shape), usable(name)
+    states = {s.value.name: s.init for s in module.states}
+    (y,), after = (
+        interpret(module.graphs[0], inputs(module), states)[0].values(),
+        interpret(module.graphs[0], inputs(module), states)[1],
+    )
+    for looped in (False, True):
+        got, found = ran(module, board, looped, tmp_path / str(looped))
+        assert np.array_equal(got, y), looped
+        assert all(np.array_equal(found[k], after[k]) for k in found), looped
+        assert any(not np.array_equal(found[k], states[k]) for k in found)
