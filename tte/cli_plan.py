@@ -160,6 +160,6 @@ def _tell(outcome: Outcome, spots: list[Spot], room: int) -> None:
     OUT.print(table)
     table = Table("arena", "right class", "right", "plan, trained by itself", box=None, pad_edge=False)
     for f in outcome.finals:
-        table.add_row(f"{f.arena:,} B", f"{f.score.sure:.1%}", f"{f.score.right:.1%}", _called(f.compiled))
+        table.add_row(f"{f.compiled.arena:,} B", f"{f.score.sure:.1%}", f"{f.score.right:.1%}", _called(f.compiled))
     OUT.print()
     OUT.print(table)
