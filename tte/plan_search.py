@@ -76,7 +76,7 @@ def search(budget: Budget, trials: Trials, epochs: int, bar: Bar) -> Outcome:
     """The plan; TteError if not even the head can be trained."""
     deepest = _deepest(budget, bar)
     options = _options(budget, deepest)
-    trials = trials.within(TrainPlan(deepest, parts=tuple(Part(o.layer, o.ratios[-1]) for o in options)))
+    trials = trials.within(TrainPlan(deepest, parts=tuple(Part(o.layer) for o in options)))
     depths = sorted({round(deepest * i / DEPTHS) for i in range(DEPTHS + 1)})
     found = trials.contest([TrainPlan(d) for d in depths], epochs)
     head, base = found[TrainPlan()], found[TrainPlan(deepest)].sure
