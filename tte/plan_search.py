@@ -13,11 +13,12 @@ Floor 11.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tte.bench import Score
-from tte.budget import Budget
+from tte.budget import Budget, Taken
 from tte.errors import TteError
 from tte.ops.conv import Conv
 from tte.passes.training.layers import Layer, called, resolve
@@ -32,6 +33,24 @@ FINALS = 3
 LONGER = 3  # times the epochs, for these
 CHOICES = 1_000_000  # that are looked at
 COMPILED = 60  # of them, at most
+
+
+class Memory(Protocol):
+    """What plans take, and what there is: see tte.budget."""
+
+    @property
+    def room(self) -> int:
+        """Bytes of an arena."""
+        ...
+
+    @property
+    def known(self) -> Mapping[TrainPlan, Taken]:
+        """What was asked for."""
+        ...
+
+    def takes(self, plan: TrainPlan) -> Taken:
+        """What it takes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +106,7 @@ def search(budget: Budget, trials: Trials, epochs: int, bar: Bar) -> Outcome:
         told += [Contribution(f"{option.title}, {r:g} of its channels", g) for r, g in known.items()]
         weighed += [option.gaining(known)] if max(known.values()) > 0 else []
     space = Space(between(depths, gains), _biases(budget, deepest), _most(weighed, deepest))
-    chosen = {space.plan(c): space.gained(c) for c in _fitting(budget, space, bar)}
+    chosen = {space.plan(c): space.gained(c) for c in fitting(budget, space, bar)}
     scores = trials.finals(list(chosen), LONGER * epochs)
     finals = [Final(Candidate(p, budget.takes(p).arena, g), scores[p]) for p, g in chosen.items()]
     finals.sort(key=lambda f: (-f.score.sure, f.compiled.arena))
@@ -156,7 +175,7 @@ def _most(options: Sequence[Option], deepest: int) -> list[Option]:
     return sorted(kept, key=lambda o: o.layer)
 
 
-def _fitting(budget: Budget, space: Space, bar: Bar) -> list[Choice]:
+def fitting(budget: Memory, space: Space, bar: Bar) -> list[Choice]:
     """The best that fit, none part of another; where none is found in time, the best of those that are known to."""
     _taught(budget, space)
     found: list[Choice] = []
@@ -173,7 +192,7 @@ def _fitting(budget: Budget, space: Space, bar: Bar) -> list[Choice]:
     return found or [max(fitting, key=lambda c: (space.gained(c), -space.known[c]))]
 
 
-def _taught(budget: Budget, space: Space) -> Space:
+def _taught(budget: Memory, space: Space) -> Space:
     """Told what biases alone take, as far as that was compiled."""
     for plan, taken in budget.known.items():
         if isinstance(plan.biases, int) and not plan.parts:
