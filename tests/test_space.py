@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tte.budget import Taken
 from tte.plan import Part, TrainPlan
 from tte.plan_search import FINALS, fitting
 from tte.space import NOTHING, Choice, Option, Space, between
@@ -32,14 +31,13 @@ def contains(a: Choice, b: Choice) -> bool:
 
 @dataclass
 class Board:
-    """A planner: states, and beside them the largest of what the parts of a plan need; `loose` bounds lie below."""
+    """A planner: states, and beside them the largest of what the parts of a plan need."""
 
     of: Space
     need: dict[Choice, int]
     room: int
-    loose: int
     asked: list[Choice] = field(default_factory=list)
-    known: dict[TrainPlan, Taken] = field(default_factory=dict)
+    known: dict[TrainPlan, int] = field(default_factory=dict)
 
     def arena(self, choice: Choice) -> int:
         states = 8 * choice.depth + sum(
@@ -54,10 +52,9 @@ class Board:
         assert isinstance(plan.biases, int)
         return Choice(plan.biases, tuple(levels))
 
-    def takes(self, plan: TrainPlan) -> Taken:
+    def takes(self, plan: TrainPlan) -> int:
         self.asked.append(self.choice(plan))
-        arena = self.arena(self.asked[-1])
-        return Taken(arena, arena - self.loose)
+        return self.arena(self.asked[-1])
 
 
 @contextmanager
@@ -71,12 +68,12 @@ def every(of: Space) -> list[Choice]:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_no_better_plan_fits(seed: int) -> None:
-    """Against trying all of them, for planners whose needs grow with the plan, and proofs that are worth less."""
+    """Against trying all of them, for planners whose needs grow with the plan."""
     rng = np.random.default_rng(seed)
     of = space(rng)
     some = [every(of)[i] for i in rng.choice(len(every(of)), 6, replace=False)]
     need = {Choice(0, (0, 0, 0)): 5} | {c: int(rng.integers(5, 90)) for c in some}
-    board = Board(of, need, int(rng.integers(20, 200)), int(rng.integers(0, 2)) * 7)
+    board = Board(of, need, int(rng.integers(20, 200)))
     known = {c: board.arena(c) for c in every(of)}
     head = TrainPlan()
     if known[board.choice(head)] > board.room:
@@ -94,7 +91,7 @@ def test_no_better_plan_fits(seed: int) -> None:
 def test_few_plans_are_compiled() -> None:
     """A plan that doesn't fit rules out those that contain it."""
     of = space(np.random.default_rng(1))
-    board = Board(of, {Choice(0, (0, 0, 0)): 5, Choice(1, (0, 0, 0)): 100}, 50, 0)
+    board = Board(of, {Choice(0, (0, 0, 0)): 5, Choice(1, (0, 0, 0)): 100}, 50)
     fitting(board, of, silent)
     assert len(board.asked) < 12 < len(every(of))
 

@@ -15,14 +15,6 @@ from tte.states import layout
 from tte.target import Board
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Bytes of an arena, and the planner's proof that no other places of these calls need fewer."""
-
-    arena: int
-    bound: int
-
-
 @dataclass(eq=False)
 class Budget:
     """A simplified module, with its head, and how and for which board it is compiled, with the smallest arena."""
@@ -32,11 +24,11 @@ class Budget:
     board: Board
     io: frozenset[str]
     notes: Notebook
-    _known: dict[TrainPlan, Taken] = field(default_factory=dict[TrainPlan, Taken])
+    _known: dict[TrainPlan, int] = field(default_factory=dict[TrainPlan, int])
 
     @property
-    def known(self) -> Mapping[TrainPlan, Taken]:
-        """What was asked for."""
+    def known(self) -> Mapping[TrainPlan, int]:
+        """Bytes of the plans that were asked for."""
         return self._known
 
     @property
@@ -44,16 +36,20 @@ class Budget:
         """Bytes that an arena may have."""
         return sys.maxsize if self.board.sram is None else self.board.sram - self.board.cpu.stack
 
-    def takes(self, plan: TrainPlan) -> Taken:
-        """The arena of what `tte compile --memory smallest` would make."""
+    def takes(self, plan: TrainPlan) -> int:
+        """Bytes of the arena of what `tte compile --memory smallest` would make."""
         if plan not in self._known:
-            found = self.notes.get(f"bytes on {self.board.name}\n{plan}") or self._compiled(plan)
-            self._known[plan] = Taken(int(found["arena"]), int(found["bound"]))
+            question = f"arena of\n{plan}"
+            found = self.notes.get(question)
+            if found is None:
+                found = {"bytes": float(self._compiled(plan))}
+                self.notes.add(question, found)
+            self._known[plan] = int(found["bytes"])
         return self._known[plan]
 
     def fits(self, plan: TrainPlan) -> bool:
         """True if the board can hold it."""
-        return self.takes(plan).arena <= self.room
+        return self.takes(plan) <= self.room
 
     def states(self, plan: TrainPlan) -> int:
         """Bytes of the weights and biases that a plan trains."""
@@ -64,9 +60,7 @@ class Budget:
             module = rewrite(module, self.board)
         return layout(module.states).bytes
 
-    def _compiled(self, plan: TrainPlan) -> dict[str, float]:
+    def _compiled(self, plan: TrainPlan) -> int:
         passes = replace(self.training, plan=plan).passes(())
-        _, placed = lower(run_passes(self.module, self.board, passes), self.board, Options(self.io, memory="smallest"))
-        found: dict[str, float] = {"arena": placed.arena, "bound": placed.bound}
-        self.notes.add(f"bytes on {self.board.name}\n{plan}", found)
-        return found
+        module = run_passes(self.module, self.board, passes)
+        return lower(module, self.board, Options(self.io, memory="smallest"))[1].arena

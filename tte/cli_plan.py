@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
+import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -50,7 +51,7 @@ from tte.trials import Exam, Trials
 from tte.workers import workers
 
 RATE = 0.004  # above a device's own, as trials are short; below what makes project or depthwise weights diverge
-SAMPLES, HELD, EPOCHS = 400, 300, 2
+SAMPLES, HELD, EPOCHS = 256, 200, 2
 PICTURES = (".svg", ".png")
 
 
@@ -97,11 +98,14 @@ def plan_(
         found = read_dataset(data, own_inputs(module)[0], seed)
         given = lessons(module, found, Pixels(numbers_list("--mean", mean), numbers_list("--std", std)))
         parts = drawn(found.train, samples, held, seed)
+    path = out.with_suffix(".jsonl")
+    compiled = _digest(model.read_bytes(), board, sorted(chosen.io), head, kind, seed)
+    tried = _digest(*(a for part in parts for a in (part.x, part.labels)), compiled, mean, std, rate)
     exam = Exam(module, training, given, *parts, rate, seed)
-    notes = Notebook(out.with_suffix(".jsonl"), _subject(model, exam, (board, io, head, kind, mean, std, rate, seed)))
-    budget = Budget(module, training, target, chosen.io, notes)
+    budget = Budget(module, training, target, chosen.io, Notebook(path, compiled))
     with workers(jobs or os.cpu_count() or 1, dask) as work:
-        outcome = search(budget, Trials(exam, notes, work, counted, TrainPlan()), epochs, counted)
+        trials = Trials(exam, Notebook(path, tried), work, counted, TrainPlan())
+        outcome = search(budget, trials, epochs, counted)
     _write(out, str(outcome.finals[0].compiled.plan))
     spots = _spots(outcome)
     if picture:
@@ -116,11 +120,12 @@ def plan_(
         _tell(outcome, spots, budget.room)
 
 
-def _subject(model: Path, exam: Exam, asked: tuple[object, ...]) -> str:
-    """A number that changes with whatever results depend on, the limit of sram aside."""
-    found = hashlib.sha256(model.read_bytes() + repr(asked).encode())
-    for part in (exam.learn, exam.held):
-        found.update(repr(part.x.shape).encode() + part.x.tobytes() + part.labels.tobytes())
+def _digest(*parts: object) -> str:
+    """A short name of what results depend on."""
+    found = hashlib.sha256()
+    for part in parts:
+        data = part.tobytes() if isinstance(part, np.ndarray) else part if isinstance(part, bytes) else b""
+        found.update(data or repr(part).encode())
     return found.hexdigest()[:16]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tte.bench import Score
-from tte.budget import Budget, Taken
+from tte.budget import Budget
 from tte.errors import TteError
 from tte.ops.conv import Conv
 from tte.passes.training.layers import Layer, called, resolve
@@ -31,7 +31,8 @@ SOME = 0.25  # the ratio at which a layer is measured, beside the largest that f
 DEPTHS = 7  # of biases that are measured, beside none
 FINALS = 3
 LONGER = 3  # times the epochs, for these
-CHOICES = 1_000_000  # that are looked at
+CHOICES = 3_000_000  # that are looked at
+LAYERS = 8  # that are measured at several ratios: those that gain most
 COMPILED = 60  # of them, at most
 
 
@@ -44,12 +45,12 @@ class Memory(Protocol):
         ...
 
     @property
-    def known(self) -> Mapping[TrainPlan, Taken]:
-        """What was asked for."""
+    def known(self) -> Mapping[TrainPlan, int]:
+        """Bytes of the plans that were asked for."""
         ...
 
-    def takes(self, plan: TrainPlan) -> Taken:
-        """What it takes."""
+    def takes(self, plan: TrainPlan) -> int:
+        """Bytes of its arena."""
         ...
 
 
@@ -108,7 +109,7 @@ def search(budget: Budget, trials: Trials, epochs: int, bar: Bar) -> Outcome:
     space = Space(between(depths, gains), _biases(budget, deepest), _most(weighed, deepest))
     chosen = {space.plan(c): space.gained(c) for c in fitting(budget, space, bar)}
     scores = trials.finals(list(chosen), LONGER * epochs)
-    finals = [Final(Candidate(p, budget.takes(p).arena, g), scores[p]) for p, g in chosen.items()]
+    finals = [Final(Candidate(p, budget.takes(p), g), scores[p]) for p, g in chosen.items()]
     finals.sort(key=lambda f: (-f.score.sure, f.compiled.arena))
     compiled = [Candidate(space.plan(c), arena, space.gained(c)) for c, arena in space.known.items()]
     compiled.sort(key=lambda c: (c.arena, -c.gain))
@@ -121,7 +122,7 @@ def _deepest(budget: Budget, bar: Bar) -> int:
     with bar("compiling to see how deep biases fit", 1 + math.ceil(math.log2(high + 1))) as tell:
         if not budget.fits(TrainPlan()):
             what = f"{budget.board.name} has {budget.room} bytes beside the stack, "
-            raise TteError("--sram", what + f"and to train the head alone takes {budget.takes(TrainPlan()).arena}")
+            raise TteError("--sram", what + f"and to train the head alone takes {budget.takes(TrainPlan())}")
         tell(1, "")
         while low < high:
             middle = (low + high + 1) // 2
@@ -156,14 +157,16 @@ def _weighed(
 ) -> dict[Option, dict[float, float]]:
     """What each gains over `base` at its largest ratio, and, if that is something, at a smaller one."""
     found: dict[Option, dict[float, float]] = {o: {} for o in options}
-    for ratio in (None, SOME):
-        asked = {o: TrainPlan(depth, parts=(Part(o.layer, ratio or o.ratios[-1]),)) for o in options}
-        asked = {
-            o: p for o, p in asked.items() if ratio is None or (ratio in o.ratios[:-1] and max(found[o].values()) > 0)
-        }
-        scores = trials.contest(list(asked.values()), epochs)
-        for o, p in asked.items():
-            found[o][p.parts[0].ratio] = scores[p].sure - base
+
+    def measure(plans: Mapping[Option, TrainPlan]) -> None:
+        scores = trials.contest(list(plans.values()), epochs)
+        for option, plan in plans.items():
+            found[option][plan.parts[0].ratio] = scores[plan].sure - base
+
+    measure({o: TrainPlan(depth, parts=(Part(o.layer, o.ratios[-1]),)) for o in options})
+    best = sorted(options, key=lambda o: -max(found[o].values()))[:LAYERS]
+    good = [o for o in best if SOME in o.ratios[:-1] and max(found[o].values()) > 0]
+    measure({o: TrainPlan(depth, parts=(Part(o.layer, SOME),)) for o in good})
     return found
 
 
@@ -184,19 +187,19 @@ def fitting(budget: Memory, space: Space, bar: Bar) -> list[Choice]:
             choice = space.best(budget.room, found)
             if choice is None or len(found) == FINALS:
                 break
-            taken = budget.takes(space.plan(choice))
-            space.learn(choice, taken.arena, taken.bound)
-            found += [choice] if taken.arena <= budget.room else []
-            tell(1, f"{taken.arena} bytes")
+            arena = budget.takes(space.plan(choice))
+            space.learn(choice, arena)
+            found += [choice] if arena <= budget.room else []
+            tell(1, f"{arena} bytes")
     fitting = [c for c, arena in space.known.items() if arena <= budget.room]
     return found or [max(fitting, key=lambda c: (space.gained(c), -space.known[c]))]
 
 
 def _taught(budget: Memory, space: Space) -> Space:
     """Told what biases alone take, as far as that was compiled."""
-    for plan, taken in budget.known.items():
-        if isinstance(plan.biases, int) and not plan.parts:
-            space.learn(Choice(plan.biases, (0,) * len(space.options)), taken.arena, taken.bound)
+    for plan, arena in budget.known.items():
+        if isinstance(plan.biases, int) and plan.biases < space.depths and not plan.parts:
+            space.learn(Choice(plan.biases, (0,) * len(space.options)), arena)
     return space
 
 

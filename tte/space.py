@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tte.plan import Part, TrainPlan
+from tte.types import Array
 
 NOTHING = 1 / 32  # a ratio that is taken to bring nothing
 
@@ -50,13 +50,13 @@ class Space:
     """Every choice, the one that gains most first; of equals that with fewer bytes of states.
 
     `gains` and `bytes` are by depth, from 0 on; gains add up. The arena holds the states, which all live throughout,
-    and beside them what the steps of a call need. A plan that trains more has all the steps of one that trains less,
-    so its own need is at least as large: the bound that `learn` is told for a choice holds for all that contain it.
+    and beside them what the steps of a call need. A plan that trains more has all the steps of one that trains less:
+    so what `learn` is told of a choice is taken as a bound of what all that contain it need beside their states.
     """
 
     def __init__(self, gains: Sequence[float], bytes: Sequence[int], options: Sequence[Option]) -> None:
-        self.options = tuple(options)
-        per = [np.array(list(_products(d, options)), np.int8).reshape(-1, len(options)) for d in range(len(gains))]
+        self.options, self.depths = tuple(options), len(gains)
+        per = [_levels(d, options) for d in range(len(gains))]
         depth = np.repeat(np.arange(len(gains)), [len(p) for p in per])
         levels = np.concatenate(per)
         gain, states = np.asarray(gains, np.float64)[depth], np.asarray(bytes, np.int64)[depth]
@@ -68,12 +68,12 @@ class Space:
         self.least = self.states.copy()
         self.known: dict[Choice, int] = {}
 
-    def learn(self, choice: Choice, bytes: int, bound: int) -> None:
-        """A choice takes so many bytes, and cannot take fewer than `bound`."""
+    def learn(self, choice: Choice, arena: int) -> None:
+        """A choice takes so many bytes."""
         more = (self.depth >= choice.depth) & (self.levels >= np.array(choice.levels, np.int8)).all(1)
         at = self._place(choice)
-        self.least[more] = np.maximum(self.least[more], self.states[more] - self.states[at] + bound)
-        self.least[at] = self.known[choice] = bytes
+        self.least[more] = np.maximum(self.least[more], self.states[more] - self.states[at] + arena)
+        self.known[choice] = arena
 
     def best(self, room: int, beside: Collection[Choice] = ()) -> Choice | None:
         """The first that may fit into `room` and trains something that none of the others does, if there is one."""
@@ -102,9 +102,10 @@ class Space:
         return int(same.argmax())
 
 
-def _products(depth: int, options: Sequence[Option]) -> itertools.product[tuple[int, ...]]:
-    """All levels of the layers that biases of that depth reach."""
-    return itertools.product(*(range(len(o.ratios) + 1 if o.depth <= depth else 1) for o in options))
+def _levels(depth: int, options: Sequence[Option]) -> Array:
+    """All levels of the layers that biases of that depth reach, s8[n,options]."""
+    counts = tuple(len(o.ratios) + 1 if o.depth <= depth else 1 for o in options)
+    return np.indices(counts, np.int8).reshape(len(options), -1).T if options else np.zeros((1, 0), np.int8)
 
 
 def between(depths: Sequence[int], values: Sequence[float]) -> list[float]:
