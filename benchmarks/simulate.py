@@ -186,7 +186,7 @@ class Recipe:
 
     lr: float = 0.25
     cap: float = 0.025
-    epochs: int = 5
+    epochs: int = 1
     batch: int = 1
     rule: Rule = "stochastic"
     qas: bool = True

@@ -49,7 +49,13 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
     view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
     view |= {"slots": partial(_slots, plan), "call_name": _function_name}
     view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
-    view |= {"incoming": partial(_incoming, plan), "assigned": _assigned, "declared": _declared, "rest": _rest}
+    view |= {
+        "incoming": partial(_incoming, plan),
+        "assigned": _assigned,
+        "declared": _declared,
+        "rest": _rest,
+        "present": _present,
+    }
     view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     states = layout(program.states)
     view |= {
@@ -105,6 +111,11 @@ def _declared(step: Step) -> list[str]:
     """What a step takes."""
     first, *rest = [text for text, _ in step.pointers]
     return [first, "int32_t ring", "int32_t r", "int32_t n", *rest] if step.loop else [first, *rest]
+
+
+def _present(step: Step) -> list[str]:
+    """Pointers that a step passes where its kernel may be given NULL."""
+    return [name for _, name in step.pointers[1:] if name in step.call.kernel.takes and name != "c"]
 
 
 def _rest(step: Step) -> list[str]:

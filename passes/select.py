@@ -89,9 +89,9 @@ class _Lowering:
         if not kernel.fits(ins, outs, params):
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
         named = {node.op.operand(i): v for i, v in enumerate(node.ins)}
-        changing = [n for n in kernel.needs_constants(tuple(named)) if named[n] not in self.constants]
-        if changing:
-            return Candidate(kernel, cost, f"packs {', '.join(changing)}, which must be constant")
+        objection = kernel.objection(tuple(named), [n for n, v in named.items() if v in self.constants])
+        if objection:
+            return Candidate(kernel, cost, objection)
         if kernel.pack:
             try:
                 self.consts(node, kernel, params)

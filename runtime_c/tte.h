@@ -49,6 +49,13 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_STEP static __attribute__((noinline)) void
 #endif
 
+/** Before the type of a function that all steps of a model share: rarely called, so that its size counts. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define TTE_RARE static __attribute__((noinline, noclone, unused, cold))
+#else
+#define TTE_RARE static __attribute__((noinline, unused, cold))
+#endif
+
 /**
  * Between rows: what a row wrote may be read by the next, and over what a row read the next may write, though kernels
  * promise (`restrict`) that neither happens within a row.

@@ -32,7 +32,7 @@ def cases(board: Board) -> tuple[Compiled, list[Case]]:
                 if not k.fits(e.ins, outs, e.op.params(e.ins, outs)) or (k.isa and k.isa not in board.cpu.isa):
                     continue
                 operands = [e.op.operand(i) for i in range(len(e.ins))]
-                if not {operands.index(n) for n in k.needs_constants(operands)} <= set(e.consts):
+                if k.objection(operands, [operands[i] for i in e.consts]):
                     continue
                 name = f"e{len(found)}"
                 b = Builder(name, states)

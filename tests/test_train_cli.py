@@ -251,3 +251,20 @@ def test_wrong_training_command_lines(tte: Call, turned: str) -> None:
     refused(tte("train", "p", "--data", "three.npz", "--rate", "3e38"), "--rate", "lower")
     refused(tte("train", "p", "--data", "three.npz", "--weights", "three.npz"), "no state of this project")
     refused(tte("train", "p", "--data", "three.npz", "--weights", "none.npz"), "none.npz")
+
+
+def test_a_training_step_is_counted(tte: Call) -> None:
+    usable("cortex-m4")
+    code, out, _ = tte("compile", DIGITS, "--board", "cortex-m4", "--train", "--plan", "bias-only", "-o", "p", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["training_instructions"] == sum(row["instructions"] for row in told["training_layers"])
+    assert told["training_instructions"] > told["instructions"]
+    code, out, _ = tte("report", "p")
+    assert code == 0
+    assert f"{told['training_instructions']:,}" in out
+    assert f"{told['training_instructions']:,}" in Path("p/report.html").read_text()
+    still = json.loads(tte("compile", DIGITS, "--board", "cortex-m4", "-o", "still", "--json")[1])
+    assert still["training_instructions"] is None
+    assert "training_layers" not in still
+    assert told["stack_bytes"] >= still["stack_bytes"]

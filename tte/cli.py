@@ -16,6 +16,7 @@ from tte.cli_export import export
 from tte.cli_options import (
     Accumulate,
     BoardName,
+    GradientsName,
     HeadClasses,
     HeadKindName,
     Io,
@@ -82,6 +83,7 @@ def compile_(
     update: Update = None,
     accumulate: Accumulate = None,
     loss: LossName = None,
+    gradients: GradientsName = None,
     no_qas: NoQas = False,
     seed: Seed = None,
     trace: Annotated[Path | None, typer.Option(help="Write the graph after every pass to this folder.")] = None,
@@ -90,7 +92,7 @@ def compile_(
 ) -> None:
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
-    learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed)
+    learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
     with new_project(model, target, options(io, memory, numerics, trace, learning), out) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:
@@ -156,10 +158,14 @@ def report(
             numbers(session.record, measured, []) | ({"frontier": [asdict(p) for p in points]} if choices else {})
         )
         return
-    OUT.print(layers(session.record, measured))
-    OUT.print()
+    for work in session.record.functions:
+        if work.name != "infer":
+            OUT.print(work.name)
+        OUT.print(layers(work, measured))
+        OUT.print()
     _tell(session, measured, [], as_json)
-    OUT.print("\n" + explain_peak(session.record, session.record.infer), markup=False)
+    for work in session.record.functions:
+        OUT.print("\n" + explain_peak(session.record, work), markup=False)
     if points:
         OUT.print()
         OUT.print(frontier(points))

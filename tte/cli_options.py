@@ -10,7 +10,7 @@ import typer
 
 from tte import driver
 from tte.errors import TteError
-from tte.learning import Learning, Loss, Optimizer, Rule
+from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
 
@@ -43,6 +43,9 @@ Update = Annotated[
 ]
 Accumulate = Annotated[int | None, typer.Option(help="Gradients whose mean is one update; 1 without.")]
 LossName = Annotated[str | None, typer.Option("--loss", help="cross-entropy (the default) or mse.")]
+GradientsName = Annotated[
+    str | None, typer.Option("--gradients", help="f32 (the default), int8 or int16: faster, and without an FPU.")
+]
 NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
@@ -79,9 +82,10 @@ def training(
     loss: str | None,
     no_qas: bool,
     seed: int | None,
+    gradients: str | None = None,
 ) -> driver.Training | None:
     """What the device shall learn, from the words of the command line; None without --train."""
-    given = (plan, head, head_kind, optimizer, update, accumulate, loss, no_qas or None, seed)
+    given = (plan, head, head_kind, optimizer, update, accumulate, loss, no_qas or None, seed, gradients)
     if not train:
         if any(word is not None for word in given):
             raise TteError("--train", "is missing: --plan, --head, --optimizer and the like belong to it")
@@ -97,6 +101,7 @@ def training(
             accumulate=every,
             rate=_rate(chosen, every),
             seed=seed or 0,
+            gradients=cast(Gradients, one_of("--gradients", gradients or "f32", get_args(Gradients))),
             qas=not no_qas,
         ),
         head,

@@ -1,4 +1,4 @@
-"""The command line of training: tte train. Floor 9."""
+"""The command line of training: tte train. Floor 10."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _start(device: Device, weights: Path | None, seed: int) -> None:
 def _trained(device: Device, given: Lessons, epochs: int, schedule: Schedule, seed: int) -> Course:
     """The course, while a bar tells how far it is."""
     each = len(given.data.train) + len(given.data.test)
-    with counted(f"training {given.module.name} on {device.board.name}", epochs * each + len(given.data.test)) as tell:
+    with counted(f"training {given.module.name}", epochs * each + len(given.data.test)) as tell:
         return train(device, given, epochs, schedule, seed, lambda n, epoch: tell(n, _shown(epoch) if epoch else ""))
 
 
@@ -135,14 +135,16 @@ def _tell(course: Course, classes: tuple[str, ...]) -> None:
     for e in course.epochs:
         table.add_row(str(e.number), "" if e.loss is None else f"{e.loss:.4g}", _share(e.train), _share(e.test))
     OUT.print(table)
-    before, after = course.epochs[0].tested, course.epochs[-1].tested
-    if not before or len(classes) > MOST_CLASSES:
+    first, last = course.epochs[0], course.epochs[-1]
+    if first.test is None:
         return
     table = Table(box=None, pad_edge=False)
     for name in ("tests of", "before", "after"):
         table.add_column(name, justify="left" if name == "tests of" else "right")
-    for name, *shares in zip(classes, before, after, strict=True):
-        table.add_row(escape(name), *map(_share, shares))
+    if len(classes) <= MOST_CLASSES:
+        for name, *shares in zip(classes, first.tested, last.tested, strict=True):
+            table.add_row(escape(name), *map(_share, shares))
+    table.add_row("all classes", _share(first.test), _share(last.test))
     OUT.print()
     OUT.print(table)
 

@@ -30,6 +30,7 @@ from tte.passes.simplify.merge_affine import merge_affine
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head, HeadKind
 from tte.passes.training.hoist import hoist
+from tte.passes.training.integer_gradients import IntegerGradients
 from tte.passes.training.linear_as_conv import linear_as_conv
 from tte.passes.training.real_layers import RealLayers
 from tte.passes.training.train_states import TrainStates
@@ -95,7 +96,9 @@ class Training:
         """What makes `infer` of a simplified module trainable, and adds `train_step`; `io` are the passes of --io."""
         head = (Head(self.head, self.head_kind, self.learning.seed),) if self.head is not None else ()
         states = (RealLayers(self.plan), linear_as_conv, Front(self.plan), TrainStates(self.plan))
-        return (*head, dce, *io, *states, TrainStep(self.learning), dce, hoist)
+        bits = {"int8": 8, "int16": 16}.get(self.learning.gradients)
+        rounded = (IntegerGradients(bits),) if bits else ()
+        return (*head, dce, *io, *states, TrainStep(self.learning), dce, *rounded, hoist)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,13 @@ from tte.elf import watched
 from tte.ends import after, before
 from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
 from tte.ir import Module
-from tte.op import Arrays
+from tte.op import Arrays, Types
 from tte.target import BOARDS, Board
+from tte.types import Array
 
 BUILD_SECONDS = 600
 RUN_SECONDS = 300
+CALL_SECONDS = 30  # that each call may take beside, on a slow machine in an emulator
 MEMORY_FAULT, OTHER_EXCEPTION = 99, 98  # exit codes of boards/common/semihost.c
 OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")  # ld's words
 Done: TypeAlias = "subprocess.CompletedProcess[bytes]"
@@ -44,17 +46,28 @@ class Raw:
     marks: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Inference:
-    """The model's own outputs for each sample; what the first one cost, in all and by step; the most stack used.
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a project's program is sent, and the types of what it answers after the status."""
 
-    Costs are None where the board counts nothing, the stack where it is not painted.
-    """
+    sent: bytes
+    answer: Types = ()
 
-    outputs: tuple[Arrays, ...]
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call took: instructions in all and by step, None where nothing is counted; stack, None if not painted."""
+
     instructions: int | None
     steps: tuple[int, ...] | None
     stack: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference(Cost):
+    """The model's own outputs for each sample; what the first one cost, and the most stack used."""
+
+    outputs: tuple[Arrays, ...]
 
 
 def missing_tools(board: Board) -> tuple[str, ...]:
@@ -88,28 +101,49 @@ def build(folder: Path, board: Board, sanitize: bool = False) -> Path:
 
 def infer(module: Module, elf: Path, board: Board, samples: Sequence[Arrays], count: bool = True) -> Inference:
     """Run `infer` on each sample of the model's own inputs, all in one run of a project's program."""
-    graph = module.graph("infer")
+    commands = [call(module, "infer", before(module, sample)) for sample in samples]
+    found, raw = play(elf, board, commands, count)
+    cost = cost_of_first(raw, board, len(samples))
+    return Inference(cost.instructions, cost.steps, cost.stack, tuple(after(module, outputs) for outputs in found))
+
+
+def call(module: Module, function: str, arrays: Arrays) -> Command:
+    """A call of a graph with the device's own inputs; TteError if they are of other types."""
+    graph = module.graph(function)
+    for v, a in zip(graph.ins, arrays, strict=True):
+        if not v.type.accepts(a) or a.dtype != v.type.dtype.numpy:
+            raise TteError(function, f"takes {v}, not {a.dtype}{list(a.shape)}")
+    given = [v.type.encode(a) for v, a in zip(graph.ins, arrays, strict=True)]
     number = struct.pack("<I", module.graphs.index(graph))
-    given = [before(module, sample) for sample in samples]
-    types = [v.type for v in graph.ins]
-    data = b"".join(number + b"".join(t.encode(a) for t, a in zip(types, arrays, strict=True)) for arrays in given)
-    raw = run_elf(elf, board, data, count)
-    outputs, at = [], 0
-    for _ in samples:
+    return Command(number + b"".join(given), tuple(v.type for v in graph.outs))
+
+
+def play(elf: Path, board: Board, commands: Sequence[Command], count: bool = False) -> tuple[list[Arrays], Raw]:
+    """Give a project's program commands, one after the other; what it answered to each."""
+    sent = b"".join(c.sent for c in commands)
+    raw = run_elf(elf, board, sent, count, more_seconds=CALL_SECONDS * len(commands))
+    found: list[Arrays] = []
+    at = 0
+    for c in commands:
         status = struct.unpack_from("<i", raw.data.ljust(at + 4, b"\xff"), at)[0]
         if status:
             raise InternalError(board.name, f"the program ended with status {status}, exit code {raw.exit_code}")
         at += 4
-        found = []
-        for t in (v.type for v in graph.outs):
-            found.append(t.decode(raw.data[at : at + t.bytes]))
+        outputs: list[Array] = []
+        for t in c.answer:
+            outputs.append(t.decode(raw.data[at : at + t.bytes]))
             at += t.bytes
-        outputs.append(after(module, tuple(found)))
+        found.append(tuple(outputs))
     if raw.exit_code or len(raw.data) != at + 4:
         raise InternalError(board.name, f"the program ended with exit code {raw.exit_code} after {len(raw.data)} bytes")
-    steps = steps_of_first(raw, len(samples))
-    stack = struct.unpack_from("<I", raw.data, at)[0] if board.cpu.stack else None
-    return Inference(tuple(outputs), sum(steps) if steps else None, steps, stack)
+    return found, raw
+
+
+def cost_of_first(raw: Raw, board: Board, calls: int = 1) -> Cost:
+    """What the first of equal calls took, and the stack of all."""
+    steps = steps_of_first(raw, calls)
+    stack = struct.unpack("<I", raw.data[-4:])[0] if board.cpu.stack else None
+    return Cost(sum(steps) if steps else None, steps, stack)
 
 
 def steps_of_first(raw: Raw, samples: int) -> tuple[int, ...] | None:
@@ -134,9 +168,12 @@ def steps_of_first(raw: Raw, samples: int) -> tuple[int, ...] | None:
 
 
 def run_elf(
-    elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_", seconds: int = RUN_SECONDS
+    elf: Path, board: Board, data: bytes, count: bool = True, prefix: str = "step_", more_seconds: int = 0
 ) -> Raw:
-    """Run a program on `data`. Counted are tte_mark and the functions whose name starts with `prefix`."""
+    """Run a program on `data`; counted are tte_mark and the functions whose name starts with `prefix`.
+
+    It is ended, with a TteError, after RUN_SECONDS and `more_seconds`.
+    """
     with tempfile.TemporaryDirectory(prefix="tte-") as name:
         folder = Path(name)
         argv = [a.replace("{elf}", str(elf.resolve())) for a in board.cpu.run]
@@ -146,7 +183,7 @@ def run_elf(
             (folder / "watch").write_text(rows)
             argv[1:1] = ["-plugin", f"{_plugin()},watch={folder}/watch,out={folder}/count"]
         (folder / "tte.in").write_bytes(data)
-        done = _shell(argv, board, folder, data, seconds)
+        done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds)
         written = folder / "tte.out"
         _check_exit(done, board)
         lines = (folder / "count").read_text().splitlines() if counting else []

@@ -1,11 +1,19 @@
-"""What the filters of a convolution are, and which forms of it there are: what kernels ask of a node. Floor 2."""
+"""What the filters of a convolution are, and which forms of it there are: what kernels ask of a node. Floor 1."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
-from tte.op import Params, Types
-from tte.types import TensorType
+import numpy as np
+
+from tte.types import Array, TensorType
+
+Types: TypeAlias = tuple[TensorType, ...]
+Params: TypeAlias = Mapping[str, int | float | Array]
+Consts: TypeAlias = dict[str, Array]
 
 
 def split_axis(ins: Types) -> int:
@@ -13,8 +21,8 @@ def split_axis(ins: Types) -> int:
     return 0 if ins[1].shape[0] < ins[2].shape[0] else 3
 
 
-def filters(ins: Types) -> TensorType:
-    """The type of all filters: w, joined with rest where there is one."""
+def whole(ins: Types) -> TensorType:
+    """The type of all filters: w, joined with rest where there is one, which continues it (see `check`)."""
     if len(ins) < 4:
         return ins[1]
     w, rest, axis = ins[1], ins[3], split_axis(ins)
@@ -25,9 +33,36 @@ def filters(ins: Types) -> TensorType:
     return replace(w, shape=shape, quant=quant)
 
 
+def check(expect: Callable[[bool, str], None], types: Types) -> TensorType:
+    """`whole`, after `expect` was asked to complain if w and rest cannot be joined."""
+    if len(types) < 4:
+        return types[1]
+    x, w, _, rest = types
+    axis, n = split_axis(types), len(w.shape)
+    others = [i for i in range(n) if i != axis]
+    fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
+    expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
+    scaled = (w.quant is None) == (rest.quant is None) and (axis == 0 or w.quant == rest.quant)
+    expect(scaled and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
+    found = whole(types)
+    single = found.shape[3] == 1 and found.shape[0] == x.shape[3]
+    expect(single if axis == 0 else found.shape[3] == x.shape[3], f"filters of {found} cannot be split")
+    return found
+
+
+def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Depthwise weights [c, kh, kw, 1] as [kh, kw, c], so that neighbouring channels are neighbours."""
+    return {**consts, "w": np.ascontiguousarray(consts["w"][:, :, :, 0].transpose(1, 2, 0))}
+
+
+def patch(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of the pixels under a filter."""
+    return math.prod(ins[1].shape[1:])
+
+
 def depthwise(ins: Types, outs: Types, params: Params) -> bool:
     """One filter per channel."""
-    x, w = ins[0].shape, filters(ins).shape
+    x, w = ins[0].shape, whole(ins).shape
     return w[3] == 1 and w[0] == x[3]
 
 
@@ -43,7 +78,7 @@ def narrowing(ins: Types, outs: Types, params: Params) -> bool:
 
 def dense(ins: Types, outs: Types, params: Params) -> bool:
     """All input channels feed all output channels."""
-    return filters(ins).shape[3] == ins[0].shape[3]
+    return whole(ins).shape[3] == ins[0].shape[3]
 
 
 def widening(ins: Types, outs: Types, params: Params) -> bool:
@@ -69,4 +104,4 @@ def gapless(ins: Types, outs: Types, params: Params) -> bool:
 
 def matmul(ins: Types, outs: Types, params: Params) -> bool:
     """Each pixel of the result from one pixel that lies in x."""
-    return filters(ins).shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]
+    return whole(ins).shape[1:] == (1, 1, ins[0].shape[3]) and not params["padded"]

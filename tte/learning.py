@@ -21,6 +21,7 @@ from tte.types import DType, TensorType, Value
 Loss: TypeAlias = Literal["cross-entropy", "mse"]
 Optimizer: TypeAlias = Literal["sgd", "momentum", "adam"]
 Rule: TypeAlias = Literal["stochastic", "residual8", "residual16", "master"]
+Gradients: TypeAlias = Literal["f32", "int8", "int16"]
 Pairs: TypeAlias = tuple[tuple[Value, Value], ...]
 
 F32, S8 = DType.F32, DType.S8
@@ -34,7 +35,8 @@ class Learning:
     rate: by what an update multiplies its direction; seed: of the random bits. They are what the states of these names
     begin with. rule: how s8 weights keep steps below one; by stochastic rounding they need no memory for it. s32
     biases, whose steps are far finer, are rounded stochastically under every rule. accumulate: gradients whose mean is
-    one update. qas: False gives integers the gradient of themselves, to show what then happens (DESIGN 5).
+    one update. gradients: what they are rounded to before they meet integers (passes/training/integer_gradients). qas:
+    False gives integers the gradient of themselves, to show what then happens (DESIGN 5).
     """
 
     loss: Loss = "cross-entropy"
@@ -43,6 +45,7 @@ class Learning:
     accumulate: int = 1
     rate: float = 0.25 / 256  # per example; RECIPES
     seed: int = 0
+    gradients: Gradients = "f32"
     qas: bool = True
     beta1: float = 0.9  # of momentum too
     beta2: float = 0.999

@@ -7,13 +7,17 @@ Weights are followed by bytes that are read, as vectors are whole, but that no r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from tte import fixed
 from tte.errors import Unsupported
-from tte.op import Consts, Types
-from tte.types import Array, Quant
+from tte.filters import dense, depthwise, matmul, patch
+from tte.op import Consts, Kernel, Types
+from tte.types import Array, DType, Quant
+
+S8, S32 = DType.S8, DType.S32
 
 LANES, BLOCK, SUMS = 16, 8, 4  # bytes of a vector, channels of a block, sums of a vector
 SLACK = np.zeros(LANES - 1, np.int8)
@@ -84,3 +88,13 @@ def folded(consts: Consts, ins: Types, y: Quant | None) -> tuple[Array, Array]:
 def wrapped(x: Array) -> Array:
     """The lower 32 bits."""
     return (x & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+_row = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="mve", form="window", per_out=4.0)
+_dots = partial(_row, header="conv_s8_mve.h", pack=dots, per_mac=0.15)
+_taps = partial(_row, header="depthwise_s8_mve.h", pack=taps, per_mac=0.8)
+CONV = (
+    _dots("tte_pointwise_s8_mve", when=matmul, needs="a pixel from a pixel"),
+    _dots("tte_conv_s8_mve", when=dense, scratch=patch, needs="all channels from all", per_out=6.0),
+    _taps("tte_depthwise_s8_mve", when=depthwise, needs="one filter per channel"),
+)

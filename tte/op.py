@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -95,6 +95,7 @@ class Kernel:
     rest: tuple[float, ...] = ()  # what 1, 2.. pixels cost that are too few to be computed at once, in those that are
     pack: Callable[[Consts, Types, Types], Consts] | None = None
     packs: tuple[str, ...] | None = None  # operands that `pack` needs, if not all but the first
+    lives: str = ""  # an operand that must not be a constant
     optional: int = 0  # how many of the last of `ins` may be absent
     takes: tuple[str, ...] = ()
     params: str = ""  # the kernel whose struct it takes, if not its own
@@ -112,10 +113,13 @@ class Kernel:
         masked = "y1" in self.takes and made == (*self.outs, DType.U1)
         return enough and (masked or made == self.outs) and self.when(ins, outs, params)
 
-    def needs_constants(self, operands: Sequence[str]) -> tuple[str, ...]:
-        """Those of a node's operands that must be constants."""
-        needed = self.packs if self.packs is not None else operands[1:]
-        return tuple(n for n in operands if n in needed) if self.pack else ()
+    def objection(self, operands: Sequence[str], constants: Collection[str]) -> str:
+        """Why it cannot compute a node of whose operands these are constants; "" if it can."""
+        needed = operands[1:] if self.packs is None else self.packs
+        changing = [n for n in operands if self.pack and n in needed and n not in constants]
+        if changing:
+            return f"packs {', '.join(changing)}, which must be constant"
+        return f"is for {self.lives} that changes" if self.lives in constants else ""
 
     def cost(self, macs: int, outs: Types, by_rows: bool = False) -> float:
         """Modelled instructions of a call, or of one row after the other; only their order matters, to `select`."""

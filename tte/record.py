@@ -128,7 +128,8 @@ class Measured:
     """Bytes and counts of a built and run project (DESIGN 6); None where the board counts nothing.
 
     `sram_bytes` is the program's .data and .bss, the arena included, with the stack. The stack is the most that was
-    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls.
+    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls. `instructions`
+    and `layers`, the same by layer, are those of an inference.
     """
 
     sram_bytes: int
@@ -138,6 +139,12 @@ class Measured:
     painted: bool
     instructions: int | None
     layers: tuple[int, ...] | None
+    training_instructions: int | None = None
+    training_layers: tuple[int, ...] | None = None
+
+    def of(self, function: str) -> tuple[int, ...] | None:
+        """The instructions of a function's layers."""
+        return {"infer": self.layers, "train_step": self.training_layers}.get(function)
 
 
 @dataclass(frozen=True, slots=True)

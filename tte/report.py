@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Layer, Measured, Point, Record
+from tte.record import Layer, Measured, Point, Record, Work
 from tte.target import Board
 
 NUMBERS = (
     *("model", "board", "arena_bytes", "bound_bytes", "gap_bytes", "weights_bytes"),  # of a record
-    *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions"),  # of a measurement
+    *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions", "training_instructions"),  # measured
 )
 
 
@@ -39,18 +39,22 @@ def deepest(folder: Path) -> int:
     """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
     lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
     used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
-    chain = ("main$", "run_", r"\w+_infer$", "step_")
+    chain = ("main$", "run_", r"\w+_(infer|train_step)$", "step_")
     return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
 
 
 def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, object]]) -> dict[str, object]:
     """One JSON object; null for what was not measured. See docs/json.md."""
-    counts = measured.layers if measured else None
     known: tuple[object, ...] = (record, measured)
     table: dict[str, object] = {n: next((getattr(k, n) for k in known if hasattr(k, n)), None) for n in NUMBERS}
     table["macs"] = sum(layer.macs for layer in record.infer.layers)
-    table["layers"] = [_row(layer, counts[i] if counts else None) for i, layer in enumerate(record.infer.layers)]
+    keys = {"infer": "layers", "train_step": "training_layers"}
+    table |= {keys[f.name]: _rows(f, measured.of(f.name) if measured else None) for f in record.functions}
     return table | {"outputs": outputs}
+
+
+def _rows(work: Work, counts: tuple[int, ...] | None) -> list[dict[str, object]]:
+    return [_row(layer, counts[i] if counts else None) for i, layer in enumerate(work.layers)]
 
 
 def _row(layer: Layer, instructions: int | None) -> dict[str, object]:
@@ -83,6 +87,8 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         table.add_row(what, f"{value:,}", how)
     if m and m.instructions is not None:
         table.add_row("instructions", f"{m.instructions:,}", f"{board.cpu.counts}, counted, not cycles")
+    if m and m.training_instructions is not None:
+        table.add_row("training step", f"{m.training_instructions:,}", f"{board.cpu.counts}, counted, not cycles")
     return table
 
 
@@ -90,16 +96,16 @@ def _of(limit: int | None) -> str:
     return f"; the board has {limit:,}" if limit else ""
 
 
-def layers(record: Record, measured: Measured | None) -> Table:
-    """A row for each layer."""
-    counts = measured.layers if measured else None
+def layers(work: Work, measured: Measured | None) -> Table:
+    """A row for each layer of a function."""
+    counts = measured.of(work.name) if measured else None
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
     for column in ("layer", "op", "kernel"):
         table.add_column(column, overflow="fold")
     table.add_column("MACs", justify="right")
     table.add_column("counted" if counts else "modelled", justify="right")
-    for i, layer in enumerate(record.infer.layers):
+    for i, layer in enumerate(work.layers):
         cost = counts[i] if counts else round(layer.modelled)
         table.add_row(str(i), layer.name, layer.op, layer.kernel, f"{layer.macs:,}", f"{cost:,}")
     return table

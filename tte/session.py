@@ -1,4 +1,4 @@
-"""A compiled project on its board: from a model to its numbers. Floor 8."""
+"""A compiled project on its board: from a model to its numbers. Floor 9."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from tte.codegen.page import REPORT, page
 from tte.console import progress
+from tte.device import Device
 from tte.driver import Options, Way, compile_model, finish
 from tte.emulate import Inference, build, infer, missing_tools
+from tte.ends import before
 from tte.errors import TteError
 from tte.feed import random_inputs
 from tte.frontier import frontier
@@ -47,8 +51,26 @@ class Session:
         return found, measure(self.folder, self.board, found.instructions, layers, found.stack)
 
     def measure(self) -> Measured:
-        """Run on random inputs."""
-        return self.run([random_inputs(self.module)])[1]
+        """Run on random inputs; a model that learns also trains on them, once."""
+        given = random_inputs(self.module)
+        measured = self.run([given])[1]
+        return self._trained(measured, given) if any(g.name == "train_step" for g in self.module.graphs) else measured
+
+    def _trained(self, measured: Measured, given: Arrays) -> Measured:
+        """With what a training step takes."""
+        work = next(f for f in self.record.functions if f.name == "train_step")
+        t = self.module.graph("train_step").ins[-1].type
+        with progress(f"training {self.record.model} on {self.board.name}"):
+            device = Device(self.module, self.folder / "model.elf", self.board)
+            cost = device.measure("train_step", (*before(self.module, given), np.zeros(t.shape, t.dtype.numpy)))
+        more = max((cost.stack or 0) - measured.stack_bytes, 0)
+        return replace(
+            measured,
+            sram_bytes=measured.sram_bytes + more,
+            stack_bytes=measured.stack_bytes + more,
+            training_instructions=cost.instructions,
+            training_layers=work.by_layer(cost.steps),
+        )
 
     def frontier(self, counted: bool) -> list[Point]:
         """Ways to compile the module; `counted`, each is built and run."""

@@ -50,6 +50,7 @@ TTE_INLINE float tte_add_one_f32(const tte_add_f32_params *p, float a, float b)
 TTE_KERNEL tte_add_s8(const tte_add_s8_params *p, const int8_t *a, const int8_t *b, int8_t *y,
                       uint8_t *restrict mask)
 {
+    tte_mask_begin(mask, 0, p->size);
     for (int32_t i = 0; i < p->size; i++) {
         y[i] = tte_add_one_s8(p, a[i], b[i], mask, i);
     }
@@ -60,6 +61,7 @@ TTE_KERNEL tte_add_broadcast_s8(const tte_add_s8_params *p, const int8_t *restri
                                 int8_t *restrict y, uint8_t *restrict mask)
 {
     int32_t i = 0;
+    tte_mask_begin(mask, 0, p->size);
     TTE_BROADCAST_LOOPS(p, y[i] = tte_add_one_s8(p, a[ia], b[ib], mask, i); i++);
 }
 

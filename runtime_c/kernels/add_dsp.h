@@ -34,6 +34,7 @@ TTE_KERNEL tte_add_s8_dsp(const tte_add_s8_params *p, const int8_t *a, const int
                           uint8_t *restrict mask)
 {
     int32_t i = 0;
+    tte_mask_begin(mask, 0, p->size);
     for (; i + 4 <= p->size; i += 4, a += 4, b += 4, y += 4) {
         const int8_t first = tte_add_one_s8_dsp(p, a[0], b[0], mask, i);
         const int8_t second = tte_add_one_s8_dsp(p, a[1], b[1], mask, i + 1);

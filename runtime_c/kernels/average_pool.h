@@ -47,6 +47,7 @@ TTE_INLINE int8_t tte_average(const tte_average_pool_s8_params *p, int32_t sum, 
 TTE_KERNEL tte_average_pool_s8(const tte_average_pool_s8_params *p, const void *const *x, tte_span ky,
                                int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
+    tte_mask_begin(mask, r * p->ow * p->c, p->ow * p->c);
     for (int32_t ox = 0; ox < p->ow; ox++) {
         const int32_t at = ox * p->stride - p->left;
         const tte_span kx = tte_pool_columns(at, p->kw, p->w);
@@ -105,6 +106,7 @@ TTE_INLINE float tte_pool_sum(const tte_average_pool_onnx_s8_params *p, const vo
 TTE_KERNEL tte_average_pool_onnx_s8(const tte_average_pool_onnx_s8_params *p, const void *const *x, tte_span ky,
                                     int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
+    tte_mask_begin(mask, r * p->ow * p->c, p->ow * p->c);
     for (int32_t ox = 0; ox < p->ow; ox++) {
         const int32_t at = ox * p->stride - p->left;
         const tte_span kx = tte_pool_columns(at, p->kw, p->w);

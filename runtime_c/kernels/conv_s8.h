@@ -90,6 +90,7 @@ TTE_KERNEL tte_conv_s8(const tte_conv_s8_params *p, const void *const *x, tte_sp
                        int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     const int32_t per_group = p->co / (p->c / p->cg);
+    tte_mask_begin(mask, r * p->ow * p->co, p->ow * p->co);
     for (int32_t ox = 0; ox < p->ow; ox++, y += p->co) {
         const tte_conv_window window = {x, ky, tte_conv_columns(p, ox), ox};
         const int32_t at = (r * p->ow + ox) * p->co;

@@ -5,6 +5,7 @@
 #include "tte/kernels/conv_s8.h"
 #include "tte/kernels/linear_s8_dsp.h"
 #include "tte/simd/dsp_product.h"
+#include "tte/simd/dsp_results.h"
 
 typedef tte_conv_s8_params tte_pointwise_s8_params;
 
@@ -20,41 +21,20 @@ TTE_INLINE int32_t tte_dsp_pairs(int32_t runs, int32_t k)
     return runs * (k / 4) * 2 + (runs * (k % 4) + 1) / 2;
 }
 
-/** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4, 2 or 1. y[n,co]. */
+/** All channels of n <= lanes pixels, whose patches lie side by side in x; lanes is 4, 2 or 1. y[n,co] is result i on. */
 TTE_INLINE void tte_dsp_pixels(const tte_dsp_out *o, const int32_t *x, int32_t pairs, int32_t lanes, const int32_t *w,
-                               const int32_t *q, int8_t *y, int32_t n, int32_t co)
+                               const int32_t *q, const tte_dsp_live *live, int8_t *y, int32_t n, int32_t co, int32_t i)
 {
     const int32_t words = tte_dsp_words(o);
     for (int32_t j = 0; j < co; j += 2, q += 2 * words, w += pairs) {
         const int32_t *const qb = q + words;
-        const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, q[0], qb[0])
-                               : lanes == 2 ? tte_dsp_product2(x, w, pairs, q[0], qb[0])
-                                            : tte_dsp_product1(x, w, pairs, q[0], qb[0]);
-        const int8_t a0 = tte_dsp_finish(o, s.a0, q), a1 = tte_dsp_finish(o, s.a1, q);
-        const int8_t a2 = tte_dsp_finish(o, s.a2, q), a3 = tte_dsp_finish(o, s.a3, q);
-        y[j] = a0;
-        if (n > 1) {
-            y[co + j] = a1;
-        }
-        if (n > 2) {
-            y[2 * co + j] = a2;
-        }
-        if (n > 3) {
-            y[3 * co + j] = a3;
-        }
+        const tte_dsp_bias a = tte_dsp_bias_of(live, j, q), b = tte_dsp_bias_of(live, tte_min_s32(j + 1, co - 1), qb);
+        const tte_dsp_sums s = lanes == 4 ? tte_dsp_product(x, w, pairs, a.start, b.start)
+                               : lanes == 2 ? tte_dsp_product2(x, w, pairs, a.start, b.start)
+                                            : tte_dsp_product1(x, w, pairs, a.start, b.start);
+        tte_dsp_channel(o, (tte_dsp_sums4){s.a0, s.a1, s.a2, s.a3}, q, live, a.left, y + j, n, co, i + j);
         if (j + 1 < co) {
-            const int8_t b0 = tte_dsp_finish(o, s.b0, qb), b1 = tte_dsp_finish(o, s.b1, qb);
-            const int8_t b2 = tte_dsp_finish(o, s.b2, qb), b3 = tte_dsp_finish(o, s.b3, qb);
-            y[j + 1] = b0;
-            if (n > 1) {
-                y[co + j + 1] = b1;
-            }
-            if (n > 2) {
-                y[2 * co + j + 1] = b2;
-            }
-            if (n > 3) {
-                y[3 * co + j + 1] = b3;
-            }
+            tte_dsp_channel(o, (tte_dsp_sums4){s.b0, s.b1, s.b2, s.b3}, qb, live, b.left, y + j + 1, n, co, i + j + 1);
         }
     }
 }
@@ -120,22 +100,32 @@ TTE_INLINE void tte_dsp_load_pixels(int32_t *to, int32_t lanes, const int8_t *x,
  * As tte_conv_s8 for a filter of one pixel, stride 1, no padding: y[pixels,co] of x[pixels,c]. w and q as tte/dsp.py
  * lays them out. `patch` takes four pixels as s16 and 3 bytes more. y may lie on x if co <= c.
  */
-TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *x, const int32_t *restrict w,
-                                const int32_t *restrict q, int8_t *y, int8_t *restrict patch)
+TTE_INLINE void tte_dsp_pointwise(const tte_conv_s8_params *p, const int8_t *x, const int32_t *restrict w,
+                                  const int32_t *restrict q, const tte_dsp_live *live, int8_t *y,
+                                  int8_t *restrict patch)
 {
+    tte_mask_begin(live->mask, live->at, p->pixels * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(1, p->c);
     int32_t i = 0;
     for (; i + 4 <= p->pixels; i += 4) {
         tte_dsp_load_pixels(pixels, 4, x + i * p->c, 4, p->c, p->zero_x);
-        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + i * p->co, 4, p->co);
+        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, live, y + i * p->co, 4, p->co, i * p->co);
     }
     const int32_t rest = p->pixels % 4, lanes = rest == 3 ? 4 : rest;
     if (rest > 0) {
         tte_dsp_load_pixels(pixels, lanes, x + i * p->c, rest, p->c, p->zero_x);
-        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + i * p->co, rest, p->co);
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, live, y + i * p->co, rest, p->co, i * p->co);
     }
+}
+
+/** tte_dsp_pointwise; b and `mask` may be NULL. */
+TTE_KERNEL tte_pointwise_s8_dsp(const tte_pointwise_s8_params *p, const int8_t *x, const int32_t *restrict w,
+                                const int32_t *restrict b, const int32_t *restrict q, int8_t *y,
+                                uint8_t *restrict mask, int8_t *restrict patch)
+{
+    tte_dsp_pointwise(p, x, w, q, &(const tte_dsp_live){b, mask, 0}, y, patch);
 }
 
 /** Fill the patch of output column ox value by value, zero for what lies outside x. */
@@ -186,9 +176,11 @@ TTE_INLINE void tte_dsp_load_inside(const tte_conv_s8_params *p, const void *con
  * As tte_conv_s8 for cg = c and dilation 1. w and q as tte/dsp.py lays them out. `patch` takes what lies under the
  * filter for four columns, as s16, and 3 bytes more.
  */
-TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
-                           const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+TTE_INLINE void tte_dsp_conv(const tte_conv_s8_params *p, const void *const *x, tte_span ky,
+                             const int32_t *restrict w, const int32_t *restrict q, const tte_dsp_live *live,
+                             int8_t *restrict y, int8_t *restrict patch)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);
@@ -202,21 +194,38 @@ TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tt
                 tte_dsp_load_border(p, x, ky, ox + l, pixels + l, 4);
             }
         }
-        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, y + ox * p->co, 4, p->co);
+        tte_dsp_pixels(&o, pixels, pairs, 4, w, q, live, y + ox * p->co, 4, p->co, ox * p->co);
     }
     const int32_t rest = p->ow % 4, lanes = rest == 3 ? 4 : rest;
     if (rest > 0) {
         for (int32_t l = 0; l < rest; l++) {
             tte_dsp_load_border(p, x, ky, ox + l, pixels + l, lanes);
         }
-        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + ox * p->co, rest, p->co);
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, live, y + ox * p->co, rest, p->co, ox * p->co);
     }
+}
+
+/** What training adds to row r. */
+TTE_INLINE tte_dsp_live tte_dsp_live_row(const tte_conv_s8_params *p, const int32_t *b, uint8_t *mask, int32_t r)
+{
+    return (tte_dsp_live){b, mask, r * p->ow * p->co};
+}
+
+/** tte_dsp_conv of row r; b and `mask` may be NULL. */
+TTE_KERNEL tte_conv_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
+                           const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y,
+                           uint8_t *restrict mask, int32_t r, int8_t *restrict patch)
+{
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_dsp_conv(p, x, ky, w, q, &live, y, patch);
 }
 
 /** As tte_conv_s8_dsp, `lanes` columns at a time. */
 TTE_INLINE void tte_conv_lanes_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *w,
-                                   const int32_t *q, int8_t *y, int8_t *patch, int32_t lanes)
+                                   const int32_t *q, const tte_dsp_live *live, int8_t *y, int8_t *patch,
+                                   int32_t lanes)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     int32_t *const pixels = tte_dsp_aligned(patch);
     const int32_t pairs = tte_dsp_pairs(p->kh, p->kw * p->c);
@@ -225,33 +234,38 @@ TTE_INLINE void tte_conv_lanes_dsp(const tte_conv_s8_params *p, const void *cons
         for (int32_t l = 0; l < n; l++) {
             tte_dsp_load_border(p, x, ky, ox + l, pixels + l, lanes);
         }
-        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, y + ox * p->co, n, p->co);
+        tte_dsp_pixels(&o, pixels, pairs, lanes, w, q, live, y + ox * p->co, n, p->co, ox * p->co);
     }
 }
 
 /** As tte_conv_s8_dsp with half the patch: two columns at a time. */
 TTE_KERNEL tte_conv2_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
-                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+                            const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y,
+                            uint8_t *restrict mask, int32_t r, int8_t *restrict patch)
 {
-    tte_conv_lanes_dsp(p, x, ky, w, q, y, patch, 2);
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_conv_lanes_dsp(p, x, ky, w, q, &live, y, patch, 2);
 }
 
 /** As tte_conv_s8_dsp with a quarter of the patch: one column at a time. */
 TTE_KERNEL tte_conv1_s8_dsp(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int32_t *restrict w,
-                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)
+                            const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y,
+                            uint8_t *restrict mask, int32_t r, int8_t *restrict patch)
 {
-    tte_conv_lanes_dsp(p, x, ky, w, q, y, patch, 1);
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_conv_lanes_dsp(p, x, ky, w, q, &live, y, patch, 1);
 }
 
 /** As tte_conv_s8_dsp for a 1x1 filter at stride 1: a fully connected layer for each pixel, without scratch. */
 TTE_KERNEL tte_pixel_s8_dsp(const tte_conv_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
-                            const int32_t *restrict q, int8_t *restrict y)
+                            const int32_t *restrict b, const int32_t *restrict q, int8_t *restrict y,
+                            uint8_t *restrict mask)
 {
     const tte_linear_s8_params each = {
         .m = p->pixels, .n = p->co, .k = p->c, .zero_x = p->zero_x, .zero_y = p->zero_y,
         .lo = p->lo, .hi = p->hi, .rounding = p->rounding, .shift = p->shift,
     };
-    tte_linear_s8_dsp(&each, x, w, q, y);
+    tte_dsp_linear(&each, x, w, q, &(const tte_dsp_live){b, mask, 0}, y);
 }
 
 #endif

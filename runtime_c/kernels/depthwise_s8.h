@@ -26,6 +26,7 @@ TTE_KERNEL tte_depthwise_s8(const tte_depthwise_s8_params *p, const void *const 
                             int8_t *restrict y, uint8_t *restrict mask, int32_t r)
 {
     const tte_span all = {0, p->kw};
+    tte_mask_begin(mask, r * p->ow * p->co, p->ow * p->co);
     for (int32_t ox = 0; ox < p->ow; ox++, y += p->co) {
         const tte_span kx = tte_conv_columns(p, ox);
         const int32_t at = (r * p->ow + ox) * p->co;

@@ -5,118 +5,6 @@
 #include "tte/kernels/conv_s8_dsp.h"
 
 typedef tte_conv_s8_params tte_depthwise_s8_params;
-typedef tte_conv_s8_params tte_depthwise3_s8_params;
-
-/** What the three rows hold in one column: rows 0 and 1 as a pair, and row 2. */
-typedef struct { int32_t pair, third; } tte_dsp_column;
-
-/** The weights of a channel: pairs of rows 0 and 1 in columns 0, 1, 2; columns 0 and 1 of row 2, and column 2. */
-typedef struct { int32_t a, b, c, d, e; } tte_dsp_filter3;
-
-/** Where the next column is read, in each row. */
-typedef struct { const int8_t *a, *b, *c; } tte_dsp_rows3;
-
-/** Read a column and step to the next one. */
-TTE_INLINE tte_dsp_column tte_dsp_read3(tte_dsp_rows3 *x, int32_t step)
-{
-    const int32_t a = *x->a, b = *x->b, c = *x->c;
-    x->a += step;
-    x->b += step;
-    x->c += step;
-    return (tte_dsp_column){tte_dsp_pair(a, b), c};
-}
-
-/** The sum under the filter, plus `start`. */
-TTE_INLINE int32_t tte_dsp_sum3(const tte_dsp_filter3 *w, tte_dsp_column a, tte_dsp_column b, tte_dsp_column c,
-                                int32_t start)
-{
-    const int32_t ab = tte_dsp_mla2(b.pair, w->b, tte_dsp_mla2(a.pair, w->a, start));
-    const int32_t abc = tte_dsp_mla2(c.pair, w->c, ab);
-    return tte_dsp_mla(c.third, w->e, tte_dsp_mla2(tte_dsp_pair(a.third, b.third), w->d, abc));
-}
-
-/** Unpack nine weights; for rows that lie outside x they become 0, and `start` loses their part of the zero point. */
-TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w, tte_span ky, int32_t zero, int32_t *start)
-{
-    const int32_t ab = tte_dsp_load4(w), cd = tte_dsp_load4(w + 4), both = tte_dsp_twice(zero);
-    tte_dsp_filter3 f = {tte_dsp_even_of(ab), tte_dsp_odd_of(ab), tte_dsp_even_of(cd), tte_dsp_odd_of(cd), w[8]};
-    if (ky.first > 0) {
-        *start = tte_dsp_mla(zero, (int16_t)f.a + (int16_t)f.b + (int16_t)f.c, *start);
-        f.a &= ~0xffff;
-        f.b &= ~0xffff;
-        f.c &= ~0xffff;
-    }
-    if (ky.last < 3) {
-        *start = tte_dsp_mla(zero, f.e, tte_dsp_mla2(f.d, both, *start));
-        f.d = f.e = 0;
-    }
-    return f;
-}
-
-/** One channel of a row at stride 1: three columns in turn, each read once. */
-TTE_INLINE void tte_dsp_row3(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                             const tte_dsp_filter3 *w, const int32_t *q, int32_t start, int8_t *y)
-{
-    const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
-    const int32_t inside = tte_min_s32(p->ow, p->w + p->left - 2); /* columns whose filter ends inside x */
-    tte_dsp_column a = p->left > 0 ? outside : tte_dsp_read3(&x, p->c), b = tte_dsp_read3(&x, p->c), c = outside;
-    int32_t ox = 0;
-    for (; ox + 3 <= inside; ox += 3, y += 3 * p->c) {
-        c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
-        a = tte_dsp_read3(&x, p->c);
-        y[p->c] = tte_dsp_finish(o, tte_dsp_sum3(w, b, c, a, start), q);
-        b = tte_dsp_read3(&x, p->c);
-        y[2 * p->c] = tte_dsp_finish(o, tte_dsp_sum3(w, c, a, b, start), q);
-    }
-    for (; ox < p->ow; ox++, y += p->c) {
-        c = ox < inside ? tte_dsp_read3(&x, p->c) : outside;
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
-        a = b;
-        b = c;
-    }
-}
-
-/** One channel of a row at stride 2: a column is shared by two filters. */
-TTE_INLINE void tte_dsp_row3_stride2(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_dsp_rows3 x,
-                                     const tte_dsp_filter3 *w, const int32_t *q, int32_t start, int8_t *y)
-{
-    const tte_dsp_column outside = {tte_dsp_twice(p->zero_x), p->zero_x};
-    const int32_t inside = tte_min_s32(p->ow, (p->w + p->left - 1) / 2);
-    tte_dsp_column a = p->left > 0 ? outside : tte_dsp_read3(&x, p->c);
-    int32_t ox = 0;
-    for (; ox < inside; ox++, y += p->c) {
-        const tte_dsp_column b = tte_dsp_read3(&x, p->c), c = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, c, start), q);
-        a = c;
-    }
-    if (ox < p->ow) {
-        const tte_dsp_column b = tte_dsp_read3(&x, p->c);
-        y[0] = tte_dsp_finish(o, tte_dsp_sum3(w, a, b, outside, start), q);
-    }
-}
-
-/**
- * As tte_depthwise_s8 for a filter of 3x3 that reaches at most 1 outside x, stride 1 or 2. w[c,9] and q as tte/dsp.py
- * lays them out, zero_x in the biases.
- */
-TTE_KERNEL tte_depthwise3_s8_dsp(const tte_depthwise3_s8_params *p, const void *const *x, tte_span ky,
-                                 const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y)
-{
-    const tte_dsp_out o = tte_conv_dsp_out(p);
-    const int8_t *const middle = x[1];
-    const int8_t *const top = ky.first == 0 ? x[0] : middle, *const bottom = ky.last == 3 ? x[2] : middle;
-    for (int32_t j = 0; j < p->co; j++, q += tte_dsp_words(&o)) {
-        const tte_dsp_rows3 rows = {top + j, middle + j, bottom + j};
-        int32_t start = q[0];
-        const tte_dsp_filter3 filter = tte_dsp_load_filter3(w + 9 * j, ky, p->zero_x, &start);
-        if (p->stride == 1) {
-            tte_dsp_row3(p, &o, rows, &filter, q, start, y + j);
-        } else {
-            tte_dsp_row3_stride2(p, &o, rows, &filter, q, start, y + j);
-        }
-    }
-}
 
 /** Columns that the filters of a row touch, those outside x included. */
 TTE_INLINE int32_t tte_dsp_touched(const tte_conv_s8_params *p) { return (p->ow - 1) * p->stride + p->kw; }
@@ -196,19 +84,17 @@ TTE_INLINE int32_t tte_dsp_add_rows1(int32_t sum, const tte_conv_s8_params *p, c
     return sum;
 }
 
-/** Four output columns of a channel; x and w are those of the first pair of rows, others follow. */
+/** Four output columns of a channel, results i on; x and w are those of the first pair of rows, others follow. */
 TTE_INLINE void tte_dsp_block4(const tte_conv_s8_params *p, const tte_dsp_out *o, tte_span pairs, const int32_t *x,
-                               const int8_t *w, int32_t bytes, const int32_t *q, int8_t *y)
+                               const int8_t *w, int32_t bytes, const int32_t *q, const tte_dsp_live *live, tte_dsp_bias b,
+                               int32_t i, int8_t *y)
 {
-    tte_dsp_columns4 s = {q[0], q[0], q[0], q[0]};
+    tte_dsp_columns4 s = {b.start, b.start, b.start, b.start};
     TTE_DSP_ROLL
-    for (int32_t i = pairs.first; i < pairs.last; i++) {
-        s = tte_dsp_add_rows(s, p, x + i * tte_dsp_touched(p), w + i * bytes);
+    for (int32_t k = pairs.first; k < pairs.last; k++) {
+        s = tte_dsp_add_rows(s, p, x + k * tte_dsp_touched(p), w + k * bytes);
     }
-    y[0] = tte_dsp_finish(o, s.a, q);
-    y[p->c] = tte_dsp_finish(o, s.b, q);
-    y[2 * p->c] = tte_dsp_finish(o, s.c, q);
-    y[3 * p->c] = tte_dsp_finish(o, s.d, q);
+    tte_dsp_channel(o, (tte_dsp_sums4){s.a, s.b, s.c, s.d}, q, live, b.left, y, 4, p->c, i);
 }
 
 /** Bytes of the weights of a pair of rows: as many words as each phase needs for two columns a word. */
@@ -225,10 +111,11 @@ TTE_INLINE int32_t tte_dsp_pair_bytes(const tte_conv_s8_params *p)
  * As tte_depthwise_s8 for dilation 1. w and q as tte/dsp.py lays them out. `pairs` takes, for every two rows of the
  * filter, a word per column that is touched, and 3 bytes more.
  */
-TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
-                                const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y,
-                                int8_t *restrict pairs)
+TTE_INLINE void tte_dsp_depthwise(const tte_conv_s8_params *p, const void *const *x, tte_span ky,
+                                  const int8_t *restrict w, const int32_t *restrict q, const tte_dsp_live *live,
+                                  int8_t *restrict y, int8_t *restrict pairs)
 {
+    tte_mask_begin(live->mask, live->at, p->ow * p->co);
     const tte_dsp_out o = tte_conv_dsp_out(p);
     const int32_t width = tte_dsp_touched(p), bytes = tte_dsp_pair_bytes(p);
     const tte_span used = {ky.first / 2, ky.first < ky.last ? (ky.last + 1) / 2 : ky.first / 2};
@@ -242,18 +129,29 @@ TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *co
             const int8_t *const a = (const int8_t *)x[2 * i + !above], *const b = (const int8_t *)x[2 * i + below];
             tte_dsp_load_rows(p, a + j, b + j, (above ? 0xffff : 0) | (below ? ~0xffff : 0), columns + i * width);
         }
+        const tte_dsp_bias b = tte_dsp_bias_of(live, j, q);
         int32_t ox = 0;
         for (; ox + 4 <= p->ow; ox += 4) {
-            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, y + ox * p->c + j);
+            const int32_t at = ox * p->c + j;
+            tte_dsp_block4(p, &o, used, columns + ox * p->stride, w, bytes, q, live, b, at, y + at);
         }
         for (; ox < p->ow; ox++) {
-            int32_t sum = q[0];
+            int32_t sum = b.start;
             for (int32_t i = used.first; i < used.last; i++) {
                 sum = tte_dsp_add_rows1(sum, p, columns + i * width + ox * p->stride, w + i * bytes);
             }
-            y[ox * p->c + j] = tte_dsp_finish(&o, sum, q);
+            y[ox * p->c + j] = tte_dsp_result(&o, sum, q, live, b.left, ox * p->c + j);
         }
     }
+}
+
+/** tte_dsp_depthwise of row r; b and `mask` may be NULL. */
+TTE_KERNEL tte_depthwise_s8_dsp(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
+                                const int8_t *restrict w, const int32_t *restrict b, const int32_t *restrict q,
+                                int8_t *restrict y, uint8_t *restrict mask, int32_t r, int8_t *restrict pairs)
+{
+    const tte_dsp_live live = tte_dsp_live_row(p, b, mask, r);
+    tte_dsp_depthwise(p, x, ky, w, q, &live, y, pairs);
 }
 
 #endif

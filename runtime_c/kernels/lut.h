@@ -37,10 +37,13 @@ TTE_KERNEL tte_lut_s8_u8(const tte_lut_s8_params *p, const int8_t *x, const uint
 TTE_KERNEL tte_lut_masked_s8(const tte_lut_s8_params *p, const int8_t *x, const int8_t *restrict table,
                              const int8_t *restrict inside, int8_t *y, uint8_t *restrict mask)
 {
+    tte_set_bits(mask, 0, p->size);
     for (int32_t i = 0; i < p->size; i++) {
         const uint8_t byte = (uint8_t)x[i];
         y[i] = table[byte];
-        tte_set_bit(mask, i, inside[byte]);
+        if (!inside[byte]) {
+            tte_clear_bit(mask, i);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ TTE_INLINE int8_t tte_mean_one_s8(const tte_mean_s8_params *p, int32_t sum, uint
 TTE_KERNEL tte_mean_s8(const tte_mean_s8_params *p, const int8_t *restrict x, int8_t *restrict y,
                        uint8_t *restrict mask)
 {
+    tte_mask_begin(mask, 0, p->outer * p->inner);
     for (int32_t o = 0; o < p->outer; o++, x += p->n * p->inner) {
         for (int32_t j = 0; j < p->inner; j++) {
             int32_t sum = 0;

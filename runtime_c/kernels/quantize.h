@@ -20,6 +20,7 @@ typedef struct {
 /** y = clamp(round(x / scale) + zero, -128, 127); y may lie on the start of x; `mask` may be NULL. */
 TTE_KERNEL tte_quantize_s8(const tte_quantize_s8_params *p, const float *x, int8_t *y, uint8_t *restrict mask)
 {
+    tte_mask_begin(mask, 0, p->size);
     for (int32_t i = 0; i < p->size; i++) {
         const float ratio = x[i] / p->scale;
         const int32_t q = p->onnx ? tte_round_even(ratio) : tte_round_away(ratio);

@@ -18,6 +18,7 @@ from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import plan_memory
 from tte.passes.select import select
+from tte.passes.training.integer_gradients import IntegerGradients
 from tte.program import MemoryPlan, Program
 from tte.states import layout
 from tte.target import Board
@@ -50,10 +51,14 @@ def ran(module: Module, board: Board, looped: bool, folder: Path) -> tuple[Array
     return y.type.decode(said[STATUS.size : at]), layout(module.states).unpack(said[at + STATUS.size : -WORD.size])
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+CASES = (*((s, 0) for s in SHAPES), (SHAPES[0], 8), (SHAPES[1], 16), (SHAPES[3], 8))  # bits, 0 for f32
+
+
+@pytest.mark.parametrize(("shape", "bits"), CASES, ids=str)
 @pytest.mark.parametrize("name", ("host", "cortex-m7"))
-def test_loops_have_the_bits_of_the_reference(name: str, shape: Shape, tmp_path: Path) -> None:
+def test_loops_have_the_bits_of_the_reference(name: str, shape: Shape, bits: int, tmp_path: Path) -> None:
     module, board = block(shape), usable(name)
+    module = IntegerGradients(bits)(module, board) if bits else module
     states = {s.value.name: s.init for s in module.states}
     (y,), after = (
         interpret(module.graphs[0], inputs(module), states)[0].values(),

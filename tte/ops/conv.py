@@ -8,22 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from tte import clamps, dsp, fixed, mve
+from tte import clamps, dsp, filters, fixed, mve
 from tte.errors import Unsupported
-from tte.filters import (
-    compact,
-    dense,
-    depthwise,
-    filters,
-    gapless,
-    matmul,
-    narrowing,
-    pointwise,
-    split_axis,
-    threes,
-    widening,
-)
-from tte.op import Arrays, Consts, Example, Grows, Kernel, Op, Params, Types, Values, Window
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
 from tte.ops.bias_grad import BiasGrad
 from tte.ops.conv_grad_w import ConvGradW
 from tte.ops.conv_grad_x import ConvGradX
@@ -33,76 +20,6 @@ from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30: sums stay far from overflow, and the bias is added in 64 bits
-
-
-def patch(ins: Types, outs: Types, params: Params) -> int:
-    """Bytes of the pixels under a filter."""
-    return math.prod(ins[1].shape[1:])
-
-
-def taps_first(consts: Consts, ins: Types, outs: Types) -> Consts:
-    """Depthwise weights [c, kh, kw, 1] as [kh, kw, c], so that neighbouring channels are neighbours."""
-    return {**consts, "w": np.ascontiguousarray(consts["w"][:, :, :, 0].transpose(1, 2, 0))}
-
-
-_dsp = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="dsp")
-_paired = partial(_dsp, header="conv_s8_dsp.h", pack=dsp.by_pairs)
-_patched = partial(_paired, scratch=dsp.patches, rest=(1.9, 2.5, 4.0))
-_narrow = partial(_paired, params="tte_conv_s8", form="window", when=compact, needs="dense without gaps")
-_flat = partial(_patched, "tte_pointwise_s8_dsp", form="flat", per_mac=0.85, per_out=9.0)
-DSP = (
-    _flat(when=narrowing, inplace=((0, 0),), needs="1x1 at stride 1, to no more channels"),
-    _flat(when=widening, needs="1x1 at stride 1, to more channels"),
-    _patched("tte_conv_s8_dsp", form="window", when=compact, needs="dense without gaps", per_mac=0.9, per_out=12.0),
-    _narrow("tte_conv2_s8_dsp", scratch=dsp.patches2, rest=(2.0,), per_mac=1.3, per_out=12.0),
-    _narrow("tte_conv1_s8_dsp", scratch=dsp.patches1, per_mac=1.85, per_out=15.0),
-    _paired(
-        "tte_pixel_s8_dsp",
-        params="tte_conv_s8",
-        form="flat",
-        when=pointwise,
-        needs="1x1 at stride 1",
-        per_mac=1.35,
-        per_out=12.0,
-    ),
-    _dsp(
-        "tte_depthwise_s8_dsp",
-        "depthwise_s8_dsp.h",
-        form="window",
-        when=gapless,
-        needs="one filter per channel, without gaps",
-        scratch=dsp.touched,
-        pack=dsp.by_phase,
-        rest=(1.6, 3.0, 4.5),
-        per_mac=1.2,
-        per_out=20.0,
-    ),
-    _dsp(
-        "tte_depthwise3_s8_dsp",
-        "depthwise_s8_dsp.h",
-        form="window",
-        when=threes,
-        needs="3x3, one filter per channel, stride 1 or 2, padding of at most 1",
-        pack=dsp.nines,
-        per_mac=1.1,
-        per_out=12.0,
-    ),
-)
-
-_mve = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="mve", form="window", per_out=4.0)
-_dots = partial(_mve, header="conv_s8_mve.h", pack=mve.dots, per_mac=0.15)
-MVE = (
-    _dots("tte_pointwise_s8_mve", when=matmul, needs="a pixel from a pixel"),
-    _dots("tte_conv_s8_mve", when=dense, scratch=patch, needs="all channels from all", per_out=6.0),
-    _mve(
-        "tte_depthwise_s8_mve",
-        "depthwise_s8_mve.h",
-        when=depthwise,
-        needs="one filter per channel",
-        pack=mve.taps,
-        per_mac=0.8,
-    ),
-)
 
 
 _plain = partial(Kernel, form="window", per_mac=6.0)
@@ -121,9 +38,9 @@ PLAIN = (
         "depthwise_s8.h",
         (S8, S8, S32),
         (S8,),
-        when=depthwise,
+        when=filters.depthwise,
         needs="one filter per channel",
-        pack=taps_first,
+        pack=filters.taps_first,
         packs=("w",),
         takes=("w", "b", "q", "y", "y1", "r"),
     ),
@@ -152,15 +69,14 @@ class Conv(Op):
 
     operands = ("x", "w", "b", "rest")
     optional = 1
-    kernels = (*PLAIN, *DSP, *MVE)
+    kernels = (*PLAIN, *dsp.CONV, *mve.CONV)
 
     def infer(self, *types: TensorType) -> Types:
         """x[1,h,w,c], w[co,kh,kw,c/g], b[co] and perhaps rest give y[1,oh,ow,co], and the mask."""
         x, w, b = types[:3]
         self.expect(len(x.shape) == len(w.shape) == 4, f"x and w must have four dimensions, not {x} and {w}")
         self.expect(len(b.shape) == 1, f"b must be a vector, not {b}")
-        if len(types) == 4:
-            w = self._joined(types)
+        w = filters.check(self.expect, types)
         self.expect(x.shape[0] == 1, f"batch {x.shape[0]} is not supported", "export the model with batch 1")
         (_, h, wd, c), (co, kh, kw, cg) = x.shape, w.shape
         self.expect(0 not in (*x.shape, *w.shape), f"{x} and {w} must not be empty")
@@ -177,25 +93,11 @@ class Conv(Op):
             self.expect(kh * kw * cg <= MAX_K, f"more than {MAX_K} products in a sum may overflow")
         return clamps.results(self, TensorType((1, oh, ow, co), x.dtype, self.out), self.masked)
 
-    def _joined(self, types: Types) -> TensorType:
-        """The type of w and rest together."""
-        x, w, _, rest = types
-        axis, n = split_axis(types), len(w.shape)
-        others = [i for i in range(n) if i != axis]
-        fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)
-        self.expect(fits and rest.dtype is w.dtype, f"rest must continue {w} along axis {axis}, not {rest}")
-        scales = (w.quant is None) == (rest.quant is None) and (axis == 0 or w.quant == rest.quant)
-        self.expect(scales and (axis == 3 or w.quant is None or w.scaling.axis == 0), f"{w} and {rest} differ in scale")
-        whole = filters(types)
-        single = whole.shape[3] == 1 and whole.shape[0] == x.shape[3]
-        self.expect(single if axis == 0 else whole.shape[3] == x.shape[3], f"filters of {whole} cannot be split")
-        return whole
-
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of ky, kx, ci."""
         x, w, b = args[:3]
         if len(args) == 4:
-            w = np.concatenate([w, args[3]], split_axis(ins))
+            w = np.concatenate([w, args[3]], filters.split_axis(ins))
         if ins[0].dtype is F32:
             return (np.clip(self._sums(x, w, outs[0].shape) + b, self.low, self.high).astype(x.dtype),)
         zero_x = ins[0].scaling.zero
@@ -229,13 +131,13 @@ class Conv(Op):
         (g, *_), (x, w, *_), types = grads, ins, tuple(v.type for v in ins)
         if g is None:
             return (None,) * len(ins)
-        single = depthwise(types, (), {})
-        if not single and not dense(types, (), {}):
+        single = filters.depthwise(types, (), {})
+        if not single and not filters.dense(types, (), {}):
             raise Unsupported(self.label(), f"groups of {w} have no gradient", "freeze what comes before it")
         k, scales = w.type.shape[0 if single else 3], []
         if x.type.dtype is S8:
             self.expect(self.masked, "in s8 it has a gradient only with a mask")
-            s_w = np.broadcast_to(np.array(filters(types).scaling.scale, np.float32), outs[0].type.shape[3:])
+            s_w = np.broadcast_to(np.array(filters.whole(types).scaling.scale, np.float32), outs[0].type.shape[3:])
             s_x = np.float32(x.type.scaling.scale[0])
             rows = k if single else len(s_w)
             of_w, of_y = TensorType((rows,), F32), TensorType(s_w.shape, F32)
@@ -254,7 +156,7 @@ class Conv(Op):
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per output channel."""
-        x, w = ins[0], filters(ins)
+        x, w = ins[0], filters.whole(ins)
         (_, _, wd, c), (co, kh, kw, cg), (_, oh, ow, _) = x.shape, w.shape, outs[0].shape
         sizes: Params = {"w": wd, "c": c, "kh": kh, "kw": kw, "cg": cg, "ow": ow, "co": co}
         sizes |= {"filters": ins[1].shape[0], "k": ins[1].shape[3]}
@@ -280,7 +182,7 @@ class Conv(Op):
 
     def macs(self, ins: Types, outs: Types) -> int:
         """Products of all outputs, those with padding included."""
-        return outs[0].size * math.prod(filters(ins).shape[1:])
+        return outs[0].size * math.prod(filters.whole(ins).shape[1:])
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -301,16 +203,9 @@ class Conv(Op):
 
         def live(op: Conv, x: tuple[int, ...], w: tuple[int, ...], k: int = 0, consts: tuple[int, ...] = ()) -> Example:
             e = s8(replace(op, masked=True), x, w)
-            if k == 0:
-                return replace(e, consts=consts)
-            axis = 0 if w[3] == 1 else 3
-            parts, q = np.split(e.args[1], [k], axis), e.ins[1].scaling
-            scales = (q.scale[:k], q.scale[k:]) if axis == 0 else (q.scale, q.scale)
-            types = (TensorType(p.shape, S8, Quant(s, 0, 0)) for p, s in zip(parts, scales, strict=True))
-            first, rest = types
-            return Example(
-                e.op, (e.ins[0], first, e.ins[2], rest), (e.args[0], parts[0], e.args[2], parts[1]), (*consts, 3)
-            )
+            if 2 not in consts:
+                e.args[2][[0, -1]] = 2**31 - 1, -(2**31)  # sums that 32 bits do not hold
+            return replace(e, consts=consts) if k == 0 else _split(replace(e, consts=(*consts, 3)), k)
 
         def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
             return Example.random(op, *(TensorType(s, F32) for s in (x, w, w[:1])), consts=(1, 2))
@@ -348,3 +243,13 @@ class Conv(Op):
             f32(Conv((1, 1), same, low=0.0), (1, 5, 5, 3), (4, 3, 3, 3)),
             f32(Conv((2, 2), (0, 0, 1, 1), high=6.0), (1, 6, 6, 4), (4, 3, 3, 1)),
         )
+
+
+def _split(e: Example, k: int) -> Example:
+    """The example with its filters in two parts, the first of which has k channels; depthwise: k filters."""
+    w, axis = e.ins[1], 0 if e.ins[1].shape[3] == 1 else 3
+    first, rest = np.split(e.args[1], [k], axis)
+    scales = w.scaling.scale
+    parts = (scales[:k], scales[k:]) if axis == 0 else (scales, scales)
+    a, b = (replace(w, shape=v.shape, quant=Quant(s, 0, 0)) for v, s in zip((first, rest), parts, strict=True))
+    return replace(e, ins=(e.ins[0], a, e.ins[2], b), args=(e.args[0], first, e.args[2], rest))

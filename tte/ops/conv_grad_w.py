@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class ConvGradW(Op):
     kernel: Pair
     depthwise: bool = False
 
-    operands = ("g", "x", "scale")
+    operands: ClassVar[tuple[str, ...]] = ("g", "x", "scale")
     optional = 1
     kernels = (
         _kernel("tte_conv_grad_w_s8", ins=(F32, S8, F32)),
