@@ -236,6 +236,7 @@ def test_wrong_training_command_lines(tte: Call, turned: str) -> None:
     refused(tte(*compile_, "q", "--train", "--plan", "most"), "head-only")
     refused(tte(*compile_, "q", "--train", "--optimizer", "newton"), "known: sgd")
     refused(tte(*compile_, "q", "--train", "--update", "nearest"), "known: stochastic")
+    refused(tte(*compile_, "q", "--train", "--gradients", "int4"), "known: f32")
     refused(tte(*compile_, "q", "--train", "--head", "0"), "--head")
     refused(tte(*compile_, "q", "--train", "--accumulate", "0"), "accumulate")
     assert not Path("q").exists()
