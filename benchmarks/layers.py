@@ -1,9 +1,9 @@
 """Count the instructions of single layers on a board beside CMSIS-NN's, all layers in one program.
 
-    python benchmarks/layers.py cortex-m4 [--json] [--gradients]
+    python benchmarks/layers.py cortex-m4 [--json] [--gradients [f32|int8|int16]]
 
-With --gradients it counts the gradients of layers of mcunet-5fps instead. Results are checked against the numpy
-reference. The exit code is 1 if one is wrong, or a layer takes more than its bar (anchors.toml).
+With --gradients it counts the gradients of layers of mcunet-5fps instead, in that precision. Results are checked
+against the numpy reference. The exit code is 1 if one is wrong, or a layer takes more than its bar (anchors.toml).
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from tte.ops.conv_grad_w import ConvGradW
 from tte.ops.conv_grad_x import ConvGradX
 from tte.ops.linear import Linear
 from tte.ops.mask_grad import MaskGrad
+from tte.ops.round_grad import RoundGrad
+from tte.ops.rounded_bias_grad import RoundedBiasGrad
+from tte.ops.rounded_grad_w import RoundedGradW
+from tte.ops.rounded_grad_x import RoundedGradX
 from tte.target import Board, load_board
 from tte.types import DType, Quant, Rounding, TensorType
 
@@ -121,6 +125,22 @@ def gradients() -> dict[str, Example]:
     }
 
 
+def rounded(e: Example, bits: int) -> Example:
+    """A gradient from integers of so many bits instead of floats, as passes/training/integer_gradients has it."""
+    op, (g, *others) = e.op, e.ins
+    c, q = g.shape[-1], TensorType(g.shape, DType.S8 if bits == 8 else DType.S16)
+    if isinstance(op, MaskGrad):
+        return Example.random(RoundGrad(bits, 4), *e.ins, consts=e.consts)
+    made: Op = RoundedBiasGrad()
+    if isinstance(op, ConvGradX):
+        made = RoundedGradX(op.stride, op.pads, op.dilation, op.shape, op.depthwise, 1 if op.depthwise else c)
+    elif isinstance(op, ConvGradW):
+        made = RoundedGradW(op.stride, op.pads, op.dilation, op.kernel, op.depthwise)
+    found = Example.random(made, q, TensorType((c,), DType.F32), *others, consts=tuple(i + 1 for i in e.consts))
+    found.args[1][:] = 2.0**-9
+    return found
+
+
 def compiled(board: Board, examples: dict[str, Example]) -> Compiled:
     """One module with a graph per layer."""
     graphs, states = [], []
@@ -149,10 +169,12 @@ def measure(board: Board, folder: Path, examples: dict[str, Example]) -> list[Ro
     rows, at = [], 0
     for n, (name, e) in enumerate(examples.items()):
         graph, call = done.module.graphs[n], done.program.functions[n].calls[-1]
-        t = graph.outs[0].type
-        got = np.frombuffer(raw.data, t.dtype.numpy, t.size, at + 4).reshape(t.shape)
-        at += 4 + t.bytes
-        right = np.array_equal(got, e.op.reference(e.args, e.ins, (t,))[0])
+        types, right = tuple(v.type for v in graph.outs), True
+        at += 4
+        for t, want in zip(types, e.op.reference(e.args, e.ins, types), strict=True):
+            got = np.frombuffer(raw.data, t.dtype.numpy, t.size, at).reshape(t.shape)
+            at += t.bytes
+            right = right and np.array_equal(got, want)
         count = marks[2 * n + 1] - marks[2 * n] if marks else 0
         anchor = ANCHORS["layers"].get(name, {}).get(board.name)
         rows.append(Row(name, call.kernel.symbol, e.op.macs(*call.node.types), count, anchor, right))
@@ -164,12 +186,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Count the instructions of single layers beside CMSIS-NN's.")
     parser.add_argument("board")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--gradients", action="store_true", help="of these instead of layers")
+    parser.add_argument("--gradients", nargs="?", const="f32", choices=("f32", "int8", "int16"), help="not layers")
     parser.add_argument("--keep", type=Path, help="leave the project in this folder")
     args = parser.parse_args()
     board = load_board(args.board)
+    examples = gradients() if args.gradients else layers()
+    if args.gradients in ("int8", "int16"):
+        examples = {name: rounded(e, int(args.gradients.removeprefix("int"))) for name, e in examples.items()}
     with tempfile.TemporaryDirectory() as name:
-        rows = measure(board, args.keep or Path(name), gradients() if args.gradients else layers())
+        rows = measure(board, args.keep or Path(name), examples)
     bar = ANCHORS["bars"].get(board.name, float("inf"))
     if args.json:
         print(json.dumps([{f: getattr(r, f) for f in Row.__slots__} for r in rows]))

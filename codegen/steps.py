@@ -113,22 +113,23 @@ class Weights:
 
 
 def weights(program: Program) -> Weights:
-    """Collect all constants; equal bytes share an array."""
+    """Collect all constants; equal bytes share an array, whose elements are the largest that a reader takes it for."""
+    sram = [s for s in program.states if s.storage == "sram" and s.init.any()]
+    calls = [c for f in program.functions for c in f.parts]
+    widest: dict[bytes, Array] = {}
+    for value in (*(v for c in calls for v in c.consts.values()), *(s.init for s in sram)):
+        if value.itemsize > widest.setdefault(value.tobytes(), value).itemsize:
+            widest[value.tobytes()] = value
     arrays: dict[str, Array] = {}
-    symbols: dict[tuple[Call, str], str] = {}
-    known: dict[tuple[object, bytes], str] = {}
-    label = names(program)
+    known: dict[bytes, str] = {}
 
     def named(name: str, value: Array) -> str:
-        symbol = known.setdefault((value.dtype, value.tobytes()), name)
-        arrays[symbol] = value
-        return symbol
+        symbol, shared = known.setdefault(value.tobytes(), name), widest[value.tobytes()]
+        arrays[symbol] = shared
+        return symbol if value.dtype == shared.dtype else f"(const {CTYPES[value.dtype]} *){symbol}"
 
-    for function in program.functions:
-        for call in function.parts:
-            for name, value in call.consts.items():
-                symbols[call, name] = named(f"{program.name}_{label[call]}_{name}", value)
-    sram = (s for s in program.states if s.storage == "sram" and s.init.any())
+    label = names(program)
+    symbols = {(c, k): named(f"{program.name}_{label[c]}_{k}", v) for c in calls for k, v in c.consts.items()}
     initial = {s.value: named(f"{program.name}_{s.value.name}_initial", s.init) for s in sram}
     return Weights(arrays, symbols, initial)
 

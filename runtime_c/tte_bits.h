@@ -9,13 +9,9 @@
 TTE_INLINE void tte_set_bits(uint8_t *bits, int32_t first, int32_t n)
 {
     for (int32_t i = first; i < first + n;) {
-        if (i % 8 == 0 && i + 8 <= first + n) {
-            bits[i / 8] = 0xff;
-            i += 8;
-        } else {
-            bits[i / 8] = (uint8_t)(bits[i / 8] | 1u << i % 8);
-            i++;
-        }
+        const int32_t whole = i % 8 == 0 && i + 8 <= first + n;
+        bits[i / 8] = (uint8_t)(whole ? 0xffu : bits[i / 8] | 1u << i % 8);
+        i += whole ? 8 : 1;
     }
 }
 

@@ -15,16 +15,28 @@ typedef struct {
     int32_t g_pitch, y_pitch; /* elements from one pixel to the next */
 } tte_conv_grad_x_params;
 
-/** Weights of either type, in one tensor or (rest not NULL) in two. */
+/** How weights lie: as they come, or pointwise s8 as words {a0, b0, a1, b1} of two filters (tte/dsp.py: by_pairs). */
+enum { TTE_WEIGHTS_F32, TTE_WEIGHTS_S8, TTE_WEIGHTS_PAIRS };
+
+/** Weights in one tensor or (rest not NULL) in two. */
 typedef struct {
     const void *w, *rest;
-    int32_t s8;
+    int32_t s8; /* one of TTE_WEIGHTS_* */
 } tte_grad_weights;
+
+/** Where filter o begins in a pair of filters of k channels, a multiple of four; its channels 0 to 3 are at 0, 4, 2, 6. */
+TTE_INLINE int32_t tte_grad_pair(int32_t o, int32_t k)
+{
+    return o / 2 * 2 * k + o % 2;
+}
 
 /** The weight of filter o at tap t for channel i of x. */
 TTE_INLINE float tte_grad_weight(const tte_conv_grad_x_params *p, tte_grad_weights w, int32_t o, int32_t t, int32_t i)
 {
     const int32_t row = o * p->kh * p->kw + t;
+    if (w.s8 == TTE_WEIGHTS_PAIRS) {
+        return tte_float_at(w.w, 1, tte_grad_pair(o, p->k) + i / 4 * 8 + i % 2 * 4 + i % 4 / 2 * 2);
+    }
     return i < p->k ? tte_float_at(w.w, w.s8, row * p->k + i)
                     : tte_float_at(w.rest, w.s8, row * (p->channels - p->k) + i - p->k);
 }
@@ -46,6 +58,10 @@ TTE_INLINE tte_floats4 tte_grad_weight4(const tte_conv_grad_x_params *p, tte_gra
                                         int32_t o, int32_t t, int32_t i)
 {
     const int32_t first = (o * p->kh * p->kw + t) * source.pitch + source.at;
+    if (w.s8 == TTE_WEIGHTS_PAIRS && i % 4 == 0) {
+        const int8_t *const four = (const int8_t *)w.w + tte_grad_pair(o, p->k) + 2 * i;
+        return (tte_floats4){(float)four[0], (float)four[4], (float)four[2], (float)four[6]};
+    }
     if (source.mixed) {
         return (tte_floats4){tte_grad_weight(p, w, o, t, i), tte_grad_weight(p, w, o, t, i + 1),
                              tte_grad_weight(p, w, o, t, i + 2), tte_grad_weight(p, w, o, t, i + 3)};

@@ -11,7 +11,7 @@ import numpy as np
 
 from tte.driver import Compiled, Options, compile_model
 from tte.emulate import run_elf
-from tte.ir import Builder, Module, Node
+from tte.ir import Builder, Graph, Module, Node, State
 from tte.op import Example
 from tte.ops import all_ops
 from tte.program import Candidate
@@ -30,7 +30,8 @@ class Case:
 def cases(board: Board, examples: Iterable[Example] = ()) -> tuple[Compiled, list[Case]]:
     """Compile every example (of every op, if none are given) with every kernel that the board can run."""
     found: list[Case] = []
-    graphs, states = [], []
+    graphs: list[Graph] = []
+    states: list[State] = []
     for e in tuple(examples) or tuple(e for op in all_ops().values() for e in op.examples()):
         outs = e.op.results(*e.ins)
         for k in e.op.kernels:

@@ -109,7 +109,7 @@ def _start(device: Device, weights: Path | None, seed: int) -> None:
 def _trained(device: Device, given: Lessons, epochs: int, schedule: Schedule, seed: int) -> Course:
     """The course, while a bar tells how far it is."""
     each = len(given.data.train) + len(given.data.test)
-    with counted(f"training {given.module.name} on {device.board.name}", epochs * each + len(given.data.test)) as tell:
+    with counted(f"training {given.module.name}", epochs * each + len(given.data.test)) as tell:
         return train(device, given, epochs, schedule, seed, lambda n, epoch: tell(n, _shown(epoch) if epoch else ""))
 
 

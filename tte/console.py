@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from tte.errors import InternalError, TteError, one_line
 
@@ -53,8 +54,9 @@ def counted(what: str, total: int) -> Generator[Callable[[int, str], None]]:
     """
     done, note, start = 0, "", time.monotonic()
     due = start + PATIENCE
-    words = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*words, TextColumn("{task.fields[note]}"), console=ERR, disable=not ERR.is_terminal) as bar:
+    numbers = (kind(table_column=Column(no_wrap=True)) for kind in (MofNCompleteColumn, TimeRemainingColumn))
+    columns = (TextColumn("{task.description}"), BarColumn(), *numbers, TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as bar:
         task = bar.add_task(what, total=total, note="")
 
         def tell(parts: int, words: str = "") -> None:

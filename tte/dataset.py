@@ -13,6 +13,7 @@ Where nothing says what is for testing, a fifth of each class is, drawn by the s
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -223,13 +224,14 @@ def _fitted(x: Array, where: str, value: Value) -> Array:
     """Samples as they are kept: u8 are pictures, all else must be what the input takes."""
     t = value.type
     h, w, c, _ = image_shape(value) or (1, t.size, 1, False)
-    if x.dtype == np.uint8 and x[:1].size == t.size and (h == 1 or x.shape[1:3] == (h, w)):
+    size = math.prod(x.shape[1:])
+    if x.dtype == np.uint8 and size == t.size and (h == 1 or x.shape[1:3] == (h, w)):
         return x.reshape(len(x), h, w, c)
     if x.dtype == np.uint8 and h > 1 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in COLOURS)):
         return np.stack([resized(i.reshape(*i.shape[:2], -1), where, c, (h, w)) for i in x])
     if x.dtype.kind == "f" == t.dtype.numpy.kind:
         x = x.astype(np.float32)
-    if x[:1].size != t.size or x.dtype != t.dtype.numpy:
+    if size != t.size or x.dtype != t.dtype.numpy:
         takes = f"{t.dtype.numpy}{list(t.shape[1:])}"
         raise TteError(where, f"holds {x.dtype}{list(x.shape[1:])}, the input takes {takes}", "or images u8[n,h,w,c]")
     return x

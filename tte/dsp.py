@@ -9,6 +9,7 @@ import numpy as np
 from tte import fixed
 from tte.filters import compact, gapless, narrowing, pointwise, threes, widening
 from tte.op import Consts, Kernel, Params, Types
+from tte.pairs import paired
 from tte.types import Array, DType, Rounding
 
 S8, S32 = DType.S8, DType.S32
@@ -42,14 +43,9 @@ def known(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
 
 
 def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
-    """Weights [co, runs, ..] as words {a0, b0, a1, b1} of two channels, a and b, and two values; see `order`."""
+    """Weights by pairs, see tte/pairs.py, and the channels' records."""
     w, b = known(consts, ins, outs)
-    runs = w.shape[1] if w.ndim > 2 else 1
-    places = order(runs, w[0].size // runs)
-    padded = np.zeros((len(w) + len(w) % 2, w[0].size + 1), np.int8)
-    padded[: len(w), :-1] = w.reshape(len(w), -1)
-    words = padded[:, places].reshape(len(padded) // 2, 2, -1, 2).transpose(0, 2, 3, 1)
-    return {"w": np.ascontiguousarray(words).reshape(len(words), -1).view(np.int32), "q": records(consts, b)}
+    return {"w": paired(w), "q": records(consts, b)}
 
 
 def packed_anew(ins: Types, outs: Types, params: Params) -> int:
@@ -95,14 +91,6 @@ def by_phase(consts: Consts, ins: Types, outs: Types) -> Consts:
     padded[:, :kh, :kw] = w[..., 0]
     words = padded[:, :, columns].reshape(c, -1, 2, len(columns) // 2, 2).transpose(0, 1, 3, 2, 4)
     return {"w": np.ascontiguousarray(words), "q": records(consts, b)}
-
-
-def order(runs: int, k: int) -> Array:
-    """The value at each place of a patch; -1 stands for none. Bytes 0 and 2 of a word make a pair, and 1 and 3."""
-    whole = k // 4 * 4
-    words = [r * k + i + j for r in range(runs) for i in range(0, whole, 4) for j in (0, 2, 1, 3)]
-    ends = [r * k + i for r in range(runs) for i in range(whole, k)]
-    return np.array(words + ends + [-1] * (len(ends) % 2))
 
 
 def records(consts: Consts, b: Array) -> Array:

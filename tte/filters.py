@@ -23,9 +23,10 @@ def split_axis(ins: Types) -> int:
 
 def whole(ins: Types) -> TensorType:
     """The type of all filters: w, joined with rest where there is one, which continues it (see `check`)."""
+    w = ins[1]
     if len(ins) < 4:
-        return ins[1]
-    w, rest, axis = ins[1], ins[3], split_axis(ins)
+        return w
+    rest, axis = ins[3], split_axis(ins)
     shape = tuple(n + m * (i == axis) for i, (n, m) in enumerate(zip(w.shape, rest.shape, strict=True)))
     quant = w.quant
     if quant and rest.quant and axis == 0 and quant.axis == 0:
@@ -35,9 +36,10 @@ def whole(ins: Types) -> TensorType:
 
 def check(expect: Callable[[bool, str], None], types: Types) -> TensorType:
     """`whole`, after `expect` was asked to complain if w and rest cannot be joined."""
+    x, w = types[:2]
     if len(types) < 4:
-        return types[1]
-    x, w, _, rest = types
+        return w
+    rest = types[3]
     axis, n = split_axis(types), len(w.shape)
     others = [i for i in range(n) if i != axis]
     fits = len(rest.shape) == n and all(rest.shape[i] == w.shape[i] for i in others)

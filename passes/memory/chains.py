@@ -103,8 +103,12 @@ class _Search:
         return found
 
     def spared(self, chosen: Chosen) -> int:
-        """Bytes of whole values that need not exist."""
-        return sum(padded(v.type.bytes) - size for v, size in self.rings(chosen).items())
+        """Bytes of whole values that need not exist, less those that could be spared if these were cut otherwise."""
+        found = sum(padded(v.type.bytes) - size for v, size in self.rings(chosen).items())
+        for i, way in chosen.items():
+            sums = (v for v, axis in zip(self.calls[i].outs, way.outs, strict=True) if axis is None)
+            found -= sum(padded(v.type.bytes) for v in sums if v in self.streamable)
+        return found
 
     def width(self, chosen: Chosen) -> int:
         """Channels in a round: they divide those of every call."""

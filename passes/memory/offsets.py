@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
-BUDGET = 3_000_000  # pairs of buffers that the search may look at
+BUDGET = 15_000_000  # buffers, and pairs of those that meet, that the search may look at
 TRIES = 3_000  # and orders that it may try
 
 
@@ -46,6 +46,7 @@ class Pair:
 
 
 Pairs: TypeAlias = tuple[Pair, ...]
+Near: TypeAlias = list[list[tuple[int, int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,15 @@ def arrange(buffers: Sequence[Buffer], pairs: Pairs = ()) -> Layout:
     """Place the buffers; stop when their end is the lower bound."""
     ids, target = range(len(buffers)), bound(buffers, pairs)
     reuse = tuple(p for p in pairs if p.distance is None)
-    over = {(p.x, p.y): p for p in pairs if p.distance is not None}
+    near = _near(buffers, pairs)
     shared = _all(reuse)
     sequences = (sorted(ids, key=lambda i: key(buffers[i])) for key in _KEYS)
-    best = min((_first_fit(buffers, s, shared, over) for s in sequences), key=lambda found: found.end)
+    best = min((_first_fit(buffers, s, shared, near) for s in sequences), key=lambda found: found.end)
     now, random = best, Random(0)
-    for _ in range(min(TRIES, BUDGET // (len(buffers) ** 2 + 1))):
+    for _ in range(min(TRIES, BUDGET // (1 + sum(len(n) + 1 for n in near)))):
         if best.end <= target:
             break
-        found = _first_fit(buffers, *_changed(buffers, reuse, now, random), over)
+        found = _first_fit(buffers, *_changed(buffers, reuse, now, random), near)
         if found.end <= now.end or random.random() < 0.02:
             now = found
         best = min(best, found, key=lambda f: f.end)
@@ -135,47 +136,45 @@ def _changed(buffers: Sequence[Buffer], reuse: Pairs, now: Layout, random: Rando
     return sequence, now.shared
 
 
-def _first_fit(
-    buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs, over: Mapping[tuple[int, int], Pair]
-) -> Layout:
+def _first_fit(buffers: Sequence[Buffer], sequence: Sequence[int], shared: Pairs, near: Near) -> Layout:
     """Each in turn at the lowest offset where it disturbs nobody; buffers that are one lie at one offset."""
     group = {i: [i] for i in range(len(buffers))}
     for p in shared:
         group[p.x] += group[p.y]
         group |= dict.fromkeys(group[p.x], group[p.x])
     offsets = [-1] * len(buffers)
-    placed: list[tuple[int, int]] = []
     end = 0
     for i in sequence:
         if offsets[i] >= 0:
             continue
-        size = max(buffers[j].size for j in group[i])
-        taken = [_taken(j, buffers[j].size, k, o, buffers, over) for k, o in placed for j in group[i]]
+        taken = [(at + a, at + b) for j in group[i] for k, a, b in near[j] if (at := offsets[k]) >= 0]
         offset = 0
-        for start, stop in sorted(t for t in taken if t):
+        for start, stop in sorted(taken):
             if offset <= start:
                 break
             offset = max(offset, stop)
         for j in group[i]:
             offsets[j] = offset
-            placed.append((j, offset))
-        end = max(end, offset + size)
+            end = max(end, offset + buffers[j].size)
     return Layout(tuple(offsets), end, tuple(sequence), shared)
 
 
-def _taken(
-    i: int, size: int, k: int, at: int, buffers: Sequence[Buffer], over: Mapping[tuple[int, int], Pair]
-) -> tuple[int, int] | None:
-    """The offsets that buffer `i` may not have for `k`, which lies at `at`: behind the first, before the second."""
-    other = buffers[k]
-    if not buffers[i].meets(other):
-        return None
-    low, high = at - size, at + other.size
-    if pair := over.get((k, i), over.get((i, k))):
-        x, y = buffers[pair.x].size, buffers[pair.y].size
-        apart = (pair.distance or 0) + (x - y if pair.backward else 0)
-        if (pair.x == k) != pair.backward:
-            low = max(low, at - apart)
-        else:
-            high = min(high, at + apart)
-    return (low, high) if low < high else None
+def _near(buffers: Sequence[Buffer], pairs: Pairs) -> Near:
+    """By buffer: each other (k, a, b) that it meets; behind a and before b, from where that one lies, it may not be."""
+    over = {(p.x, p.y): p for p in pairs if p.distance is not None}
+    found: Near = [[] for _ in buffers]
+    for i, buffer in enumerate(buffers):
+        for k, other in enumerate(buffers):
+            if i == k or not buffer.meets(other):
+                continue
+            low, high = -buffer.size, other.size
+            if pair := over.get((k, i), over.get((i, k))):
+                x, y = buffers[pair.x].size, buffers[pair.y].size
+                apart = (pair.distance or 0) + (x - y if pair.backward else 0)
+                if (pair.x == k) != pair.backward:
+                    low = max(low, -apart)
+                else:
+                    high = min(high, apart)
+            if low < high:
+                found[i].append((k, low, high))
+    return found

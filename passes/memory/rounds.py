@@ -28,10 +28,11 @@ class Chain(Op):
 
 
 def fitting(call: Call, board: Board, slices: Slices = WHOLE, n: int = 0) -> tuple[Kernel, ...]:
-    """The kernels that can make a call, or `n` channels of it. What a kernel was packed for, no other can read."""
+    """The kernels that can make a call, or `n` channels of it: those that read its constants as they lie."""
     op, (ins, outs) = call.node.op, call.node.types
-    able = [k for k in op.kernels if k.form == "channels" and not k.pack and k.isa in ("", *board.cpu.isa)]
-    if not able or call.kernel.pack:
+    same = (k for k in op.kernels if k.form == "channels" and k.pack == call.kernel.pack)
+    able = [k for k in same if k.isa in ("", *board.cpu.isa)]
+    if not able:
         return ()
     params = parameters(op, ins, outs, slices, n)
     if slices is not WHOLE:

@@ -268,14 +268,21 @@ TTE_INLINE void tte_grad_x(const tte_conv_grad_x_params *p, const float *restric
 TTE_KERNEL tte_conv_grad_x_s8(const tte_conv_grad_x_params *p, const float *restrict g, const int8_t *restrict w,
                               const int8_t *restrict rest, float *restrict y, int8_t *restrict scratch, int32_t c)
 {
-    tte_grad_x(p, g, (tte_grad_weights){w, rest, 1}, y, scratch, c);
+    tte_grad_x(p, g, (tte_grad_weights){w, rest, TTE_WEIGHTS_S8}, y, scratch, c);
+}
+
+/** As tte_conv_grad_x_s8, pointwise and of one tensor, for weights as the kernels for Arm's DSP extension have them. */
+TTE_KERNEL tte_conv_grad_x_s8_dsp(const tte_conv_grad_x_params *p, const float *restrict g, const int8_t *restrict w,
+                                  float *restrict y, int8_t *restrict scratch, int32_t c)
+{
+    tte_grad_x(p, g, (tte_grad_weights){w, NULL, TTE_WEIGHTS_PAIRS}, y, scratch, c);
 }
 
 /** As tte_conv_grad_x_s8. */
 TTE_KERNEL tte_conv_grad_x_f32(const tte_conv_grad_x_params *p, const float *restrict g, const float *restrict w,
                                const float *restrict rest, float *restrict y, int8_t *restrict scratch, int32_t c)
 {
-    tte_grad_x(p, g, (tte_grad_weights){w, rest, 0}, y, scratch, c);
+    tte_grad_x(p, g, (tte_grad_weights){w, rest, TTE_WEIGHTS_F32}, y, scratch, c);
 }
 
 #endif

@@ -13,7 +13,18 @@ typedef struct {
 TTE_INLINE void tte_rounded_bias_grad(const tte_rounded_bias_grad_params *p, const void *g, int32_t s8,
                                       const float *step, const float *scale, float *restrict y)
 {
-    for (int32_t j = 0; j < p->channels; j++) {
+    for (int32_t j = 0; j + 4 <= p->channels; j += 4) {
+        tte_sums4 s = {0, 0, 0, 0};
+        for (int32_t i = 0, at = j; i < p->pixels; i++, at += p->g_pitch) {
+            s.a += tte_integer_at(g, s8, at);
+            s.b += tte_integer_at(g, s8, at + 1);
+            s.c += tte_integer_at(g, s8, at + 2);
+            s.d += tte_integer_at(g, s8, at + 3);
+        }
+        const tte_floats4 by = tte_times4(tte_load4(step + j), tte_load4(scale + j));
+        tte_store4(y + j, tte_times4(tte_floats_of(s), by));
+    }
+    for (int32_t j = p->channels / 4 * 4; j < p->channels; j++) {
         int32_t sum = 0;
         for (int32_t i = 0; i < p->pixels; i++) {
             sum += tte_integer_at(g, s8, i * p->g_pitch + j);

@@ -147,7 +147,7 @@ TTE_INLINE void tte_rounded_grad_x(const tte_rounded_grad_x_params *p, const voi
 /**
  * As tte_conv_grad_x_s8 of g * step, the steps being equal within each group of channels of g: the products of a group
  * are added as integers, and these sums, times their step, in order of ky, kx and groups. If depthwise, all products of
- * an element are added as integers. No integer sum has more than 512 products.
+ * an element are added as integers. No integer sum has more than 256 products.
  */
 TTE_KERNEL tte_rounded_grad_x_s8(const tte_rounded_grad_x_params *p, const int8_t *restrict g,
                                  const float *restrict step, const int8_t *restrict w, const int8_t *restrict rest,

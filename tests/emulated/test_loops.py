@@ -9,9 +9,9 @@ import pytest
 from blocks import Shape, block, inputs
 from conftest import usable
 
-from tte.device import EXPORT, STATUS, WORD
+from tte.device import EXPORT
 from tte.driver import finish
-from tte.emulate import build, run_elf
+from tte.emulate import Command, build, call, play
 from tte.interp import interpret
 from tte.ir import Module
 from tte.passes.memory.chains import chains
@@ -22,7 +22,7 @@ from tte.passes.training.integer_gradients import IntegerGradients
 from tte.program import MemoryPlan, Program
 from tte.states import layout
 from tte.target import Board
-from tte.types import Array
+from tte.types import Array, DType, TensorType
 
 SHAPES = (
     Shape(),
@@ -43,12 +43,11 @@ def ran(module: Module, board: Board, looped: bool, folder: Path) -> tuple[Array
     compiled = finish(module, *lowered(module, board, looped), board)
     compiled.write(folder)
     elf = build(folder, board, sanitize=board.name == "host")
-    (graph,) = module.graphs
-    given = b"".join(v.type.encode(a) for v, a in zip(graph.ins, inputs(module).values(), strict=True))
-    said = run_elf(elf, board, WORD.pack(0) + given + WORD.pack(EXPORT), count=False).data
-    (y,), at = graph.outs, STATUS.size + graph.outs[0].type.bytes
-    assert said[: STATUS.size] + said[at : at + STATUS.size] == bytes(2 * STATUS.size)
-    return y.type.decode(said[STATUS.size : at]), layout(module.states).unpack(said[at + STATUS.size : -WORD.size])
+    states = layout(module.states)
+    block = TensorType((len(states.pack({s.value.name: s.init for s in module.states})),), DType.U8)
+    export = Command(EXPORT.to_bytes(4, "little"), (block,))
+    ((y,), (after,)), _ = play(elf, board, [call(module, "infer", tuple(inputs(module).values())), export])
+    return y, states.unpack(after.tobytes())
 
 
 CASES = (*((s, 0) for s in SHAPES), (SHAPES[0], 8), (SHAPES[1], 16), (SHAPES[3], 8))  # bits, 0 for f32

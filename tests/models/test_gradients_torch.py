@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 import pytest
 from networks import NETWORKS, Network
+from own_networks import OWN
 from torch_oracle import gradients
 
 from tte.driver import SIMPLIFY, Training, run_passes
+from tte.frontend.onnx import import_onnx
 from tte.ir import Graph, Module
 from tte.learning import Gradients as Rounded
 from tte.learning import Learning, Loss
@@ -76,7 +79,10 @@ def learned(module: Module, seed: int = 0) -> Gradients:
     given = {x.name: picture(x.type, seed), y.name: label}
     env = traced(graph, given, states)
     masks = {v.name: env[v.name] for n in graph.nodes for v in n.outs if v.type.dtype is DType.U1}
+    measured = {n.outs[0]: n.ins[0] for n in graph.nodes if n.op.label() == "mul" and n.ins[1].name.startswith("unit")}
     updates = [n.ins[:2] for n in graph.nodes if n.op.label() == "update"]
+    while any(d in measured for _, d in updates):  # the gradient is what lies before its unit
+        updates = [(w, measured.get(d, d)) for w, d in updates]
     theirs = gradients(graph, states, given, label, env, masks)
     return Gradients({w.name: env[d.name] for w, d in updates}, {w.name: theirs[w.name] for w, _ in updates})
 
@@ -137,3 +143,13 @@ def test_networks_of_other_kinds(shared: Path, file: str, loss: Loss) -> None:
     worst = max(found.ours, key=found.error)
     assert len(found.ours) >= 18
     assert found.error(worst) <= NEAR, worst
+
+
+@pytest.mark.parametrize(("name", "tensors"), [("mlp", 6), ("mlp_int8", 6), ("dscnn", 20)])
+def test_networks_of_a_user(name: str, tensors: int, tmp_path: Path) -> None:
+    """From ONNX files, trained whole."""
+    onnx.save(OWN[name](), tmp_path / "m.onnx")
+    found = learned(trained(import_onnx(tmp_path / "m.onnx", name), load_plan("full")))
+    worst = max(found.ours, key=found.error)
+    assert len(found.ours) == tensors
+    assert found.error(worst) <= NEAR, (worst, found.error(worst))

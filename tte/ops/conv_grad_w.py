@@ -34,7 +34,7 @@ class ConvGradW(Op):
 
     operands: ClassVar[tuple[str, ...]] = ("g", "x", "scale")
     optional = 1
-    kernels = (
+    kernels: ClassVar[tuple[Kernel, ...]] = (
         _kernel("tte_conv_grad_w_s8", ins=(F32, S8, F32)),
         _kernel(
             "tte_conv_grad_w_f32",

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
+from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Slices, Types
+from tte.pairs import paired
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8 = DType.F32, DType.S8
@@ -20,6 +21,17 @@ ROWS = 32  # TTE_GRAD_ROWS
 def columns(ins: Types, outs: Types, params: Params) -> int:
     """Bytes of four floats for each tap of a filter, if depthwise, or for each of some filters."""
     return 16 * (ins[1].shape[1] * ins[1].shape[2] if params["depthwise"] else min(ins[0].shape[3], ROWS))
+
+
+def shared(ins: Types, outs: Types, params: Params) -> bool:
+    """Pointwise, of one tensor, whose filters lie by pairs without gaps."""
+    w = ins[1].shape
+    return bool(params["pointwise"]) and w[0] % 2 == 0 and w[3] % 4 == 0 and params["k"] == params["channels"]
+
+
+def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """The bytes that the forward's kernel has (tte/pairs.py), so that both read one array."""
+    return {"w": paired(consts["w"]).view(np.int8)}
 
 
 _kernel = partial(
@@ -52,8 +64,19 @@ class ConvGradX(Op):
 
     operands: ClassVar[tuple[str, ...]] = ("g", "w", "rest")
     optional = 1
-    kernels = (
+    kernels: ClassVar[tuple[Kernel, ...]] = (
         _kernel("tte_conv_grad_x_s8", ins=(F32, S8, S8)),
+        _kernel(
+            "tte_conv_grad_x_s8_dsp",
+            ins=(F32, S8),
+            isa="dsp",
+            optional=0,
+            when=shared,
+            needs="1x1 of an even number of channels from a multiple of four",
+            pack=by_pairs,
+            takes=("w", "y", "scratch", "c"),
+            per_mac=3.9,
+        ),
         _kernel("tte_conv_grad_x_f32", ins=(F32, F32, F32)),
     )
 
@@ -130,12 +153,15 @@ class ConvGradX(Op):
         same, none, one = (1, 1, 1, 1), (0, 0, 0, 0), (1, 1)
         thin = Quant((0.01,))
 
-        def make(op: ConvGradX, g: tuple[int, ...], *w: tuple[int, ...], f32: bool = False) -> Example:
+        def make(
+            op: ConvGradX, g: tuple[int, ...], *w: tuple[int, ...], f32: bool = False, consts: tuple[int, ...] = ()
+        ) -> Example:
             types = (TensorType(s, F32) if f32 else TensorType(s, S8, thin) for s in w)
-            return Example.random(op, TensorType(g, F32), *types)
+            return Example.random(op, TensorType(g, F32), *types, consts=consts)
 
         return (
             make(cls(one, none, one, (3, 5)), (1, 3, 5, 7), (7, 1, 1, 9)),
+            make(cls(one, none, one, (3, 5)), (1, 3, 5, 6), (6, 1, 1, 12), consts=(1,)),
             make(cls(one, none, one, (3, 5)), (1, 3, 5, 8), (8, 1, 1, 4), (8, 1, 1, 8)),
             make(cls(one, none, one, (2, 2)), (1, 2, 2, 5), (5, 1, 1, 6), f32=True),
             make(cls(one, none, one, (3, 3)), (1, 3, 3, 4), (4, 1, 1, 3), (4, 1, 1, 2), f32=True),

@@ -11,7 +11,6 @@ from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
 from tte.types import Array, DType, TensorType
 
 F32, S8, S16, U1 = DType.F32, DType.S8, DType.S16, DType.U1
-LIMITS = {S8: 127, S16: 32767}
 FARTHEST = 120  # steps lie from 2**-120 to 2**120, so that a step, its inverse and its products are normal numbers
 
 _kernel = partial(
@@ -23,6 +22,22 @@ _kernel = partial(
     when=lambda ins, outs, params: outs[0].shape[-1] % int(params["group"]) == 0,
     needs="whole groups of channels",
     per_out=20.0,
+)
+
+
+def _in_fours(ins: Types, outs: Types, params: Params) -> bool:
+    """True where four channels have half a byte of the mask."""
+    group, channels = int(params["group"]), outs[0].shape[-1]
+    return ins[1].shape[-1] % 4 == channels % 4 == channels % group == 0 and (group == 1 or group % 4 == 0)
+
+
+_dsp = partial(
+    _kernel,
+    header="round_grad_dsp.h",
+    isa="dsp",
+    when=_in_fours,
+    needs="channels by fours, with a step for each, or for four or more",
+    per_out=10.0,
 )
 
 
@@ -38,7 +53,12 @@ class RoundGrad(Op):
     group: int
 
     operands = ("g", "mask", "scale")
-    kernels = (_kernel("tte_round_grad_s8", outs=(S8, F32)), _kernel("tte_round_grad_s16", outs=(S16, F32)))
+    kernels = (
+        _kernel("tte_round_grad_s8", outs=(S8, F32)),
+        _kernel("tte_round_grad_s16", outs=(S16, F32)),
+        _dsp("tte_round_grad_s8_dsp", outs=(S8, F32)),
+        _dsp("tte_round_grad_s16_dsp", outs=(S16, F32)),
+    )
 
     def infer(self, *types: TensorType) -> Types:
         """g[...,c], mask[...,c], scale[c] give q[...,c], step[c]."""
@@ -53,13 +73,13 @@ class RoundGrad(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact in f32, which other floats are brought to first."""
         g, mask, scale = args[0].astype(np.float32), args[1], args[2].astype(np.float32)
-        limit, c = LIMITS[outs[0].dtype], len(scale)
+        limit, c = 2 ** (self.bits - 1), len(scale)
         with np.errstate(all="ignore"):
             most = _magnitude(np.where(mask, g, np.float32(0))).reshape(-1, c).max(0).view(np.float32)
             peak = _magnitude(most * scale).reshape(-1, self.group).max(1)
             power = np.clip((peak >> 23) - 127 - (self.bits - 2), -FARTHEST, FARTHEST).repeat(self.group)
             q = np.rint(g * (scale * np.ldexp(np.float32(1), -power)))
-            rounded = np.clip(np.where(mask.astype(bool) & ~np.isnan(q), q, 0), -limit, limit)
+            rounded = np.clip(np.where(mask.astype(bool) & ~np.isnan(q), q, 0), -limit, limit - 1)
         return rounded.astype(outs[0].dtype.numpy), np.ldexp(np.float32(1), power).astype(np.float32)
 
     def slices(self, ins: Types, outs: Types) -> tuple[Slices, ...]:
@@ -88,12 +108,16 @@ class RoundGrad(Op):
         odd.args[0][..., 4] = np.array([[1, 63.5, -0.5, 1.5], [2.5, 126.5, -127.7, 0.25]])
         odd.args[1][..., 4] = 1
         odd.args[2][4] = 0.125
+        wide = make(cls(16, 1), 1, 2, 4, 8)
+        wide.args[0][..., :7] = odd.args[0]
         return (
             odd,
             make(cls(8, 4), 1, 3, 5, 8),
             make(cls(8, 6), 3, 6),
             make(cls(16, 4), 1, 2, 3, 8),
             make(cls(16, 1), 1, 3, 3, 5),
+            wide,
+            make(cls(8, 12), 1, 2, 3, 12),
         )
 
 

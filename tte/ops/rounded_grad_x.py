@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 
 from tte.op import Arrays, Example, Kernel, Params, Slices, Types
-from tte.ops.conv_grad_x import ConvGradX
+from tte.ops.conv_grad_x import ConvGradX, by_pairs, shared
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16 = DType.F32, DType.S8, DType.S16
-MOST = 512  # products of 32767 * 128 whose sum stays below 2**31
+MOST = 256  # products of 2**15 * 2**7 whose sum stays far below 2**31
+TAKEN = 48  # TTE_TAKEN_CHANNELS
 
 _kernel = partial(
     Kernel,
@@ -25,6 +26,58 @@ _kernel = partial(
     when=lambda ins, outs, params: bool(params["depthwise"]) or ins[0].shape[3] % int(params["group"]) == 0,
     needs="whole groups of channels",
     per_mac=5.0,
+)
+
+
+def _in_words(ins: Types, outs: Types, params: Params) -> bool:
+    """True where four channels are a word: what tte_rounded_grad_x_s8_dsp computes."""
+    co, group, whole = params["co"], params["group"], params["c"] == params["channels"]
+    if params["depthwise"]:
+        return params["dilation_y"] == params["dilation_x"] == 1 and ins[0].shape[3] % 4 == 0
+    together = (group == 4 and whole) or group == co
+    return bool(params["pointwise"]) and ins[0].shape[3] % 4 == 0 and together
+
+
+def _words(ins: Types, outs: Types, params: Params) -> int:
+    """Bytes of two words for each tap and each pixel of a frame; or for each channel of g, or of a block of y."""
+    if not params["depthwise"]:
+        return 8 * max(ins[0].shape[3], TAKEN)
+    (_, oh, ow, _), (_, h, w, _), (_, kh, kw, _) = ins[0].shape, outs[0].shape, ins[2].shape
+    rows = _framed(oh, h, kh, int(params["stride_y"]), int(params["top"]))
+    return 8 * (kh * kw + rows * _framed(ow, w, kw, int(params["stride_x"]), int(params["left"])))
+
+
+def _framed(n: int, size: int, k: int, stride: int, pad: int) -> int:
+    """Rows (or columns) of g and of zeros before and after it that the taps of some pixel meet."""
+    return -(-max(k - 1 - pad, 0) // stride) + max(n, (size - 1 + pad) // stride + 1)
+
+
+_dsp = partial(
+    _kernel,
+    header="rounded_grad_x_dsp.h",
+    isa="dsp",
+    takes=("step", "w", "rest", "y", "scratch", "c"),
+    when=_in_words,
+    needs="channels by fours, depthwise without dilation or 1x1 with steps of four or of all",
+    scratch=_words,
+    per_mac=1.5,
+)
+
+
+def _paired(ins: Types, outs: Types, params: Params) -> bool:
+    """True where weights lie by pairs without gaps."""
+    return _in_words(ins, outs, params) and outs[0].shape[3] % 4 == 0 and shared(_real(ins), outs, params)
+
+
+_pairs = partial(
+    _dsp,
+    optional=0,
+    takes=("step", "w", "y", "scratch", "c"),
+    when=_paired,
+    needs="1x1 of channels by fours, with steps of four or of all",
+    pack=by_pairs,
+    packs=("w",),
+    per_mac=1.4,
 )
 
 
@@ -42,6 +95,10 @@ class RoundedGradX(ConvGradX):
     kernels = (
         _kernel("tte_rounded_grad_x_s8", ins=(S8, F32, S8, S8)),
         _kernel("tte_rounded_grad_x_s16", ins=(S16, F32, S8, S8)),
+        _dsp("tte_rounded_grad_x_s8_dsp", ins=(S8, F32, S8, S8)),
+        _dsp("tte_rounded_grad_x_s16_dsp", ins=(S16, F32, S8, S8)),
+        _pairs("tte_rounded_grad_x_s8_pairs_dsp", ins=(S8, F32, S8)),
+        _pairs("tte_rounded_grad_x_s16_pairs_dsp", ins=(S16, F32, S8)),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -91,11 +148,13 @@ class RoundedGradX(ConvGradX):
     def examples(cls) -> tuple[Example, ...]:
         """Those of ConvGradX with integer weights, steps of a channel, of some and of all."""
         found, thin = list[Example](), Quant((0.01,))
-        for e in ConvGradX.examples():
+        flat = ConvGradX((1, 1), (0, 0, 0, 0), (1, 1), (3, 5))
+        wide = Example.random(flat, TensorType((1, 3, 5, 8), F32), TensorType((8, 1, 1, 12), S8, thin), consts=(1,))
+        for e in (*ConvGradX.examples(), wide):
             if not isinstance(e.op, ConvGradX) or e.ins[1].dtype is not S8:
                 continue
             co = e.ins[0].shape[3]
-            for group in dict.fromkeys((1,) if e.op.depthwise else (2 if co % 2 == 0 else 1, 4 if co % 4 == 0 else co)):
+            for group in (1,) if e.op.depthwise else dict.fromkeys((2 - co % 2, 4 if co % 4 == 0 else co, co)):
                 for dtype in (S8, S16):
                     found.append(_rounded(e, group, TensorType(e.ins[0].shape, dtype), thin))
         return tuple(found)
@@ -112,8 +171,10 @@ def _rounded(e: Example, group: int, g: TensorType, scale: Quant) -> Example:
     assert isinstance(op, ConvGradX)
     made = RoundedGradX(op.stride, op.pads, op.dilation, op.shape, op.depthwise, group)
     step = TensorType(g.shape[3:], F32)
-    found = Example.random(made, g, step, *(TensorType(t.shape, S8, scale) for t in e.ins[1:]))
-    found.args[0].reshape(-1)[:40] = -np.iinfo(g.dtype.numpy).max
+    found = Example.random(
+        made, g, step, *(TensorType(t.shape, S8, scale) for t in e.ins[1:]), consts=tuple(i + 1 for i in e.consts)
+    )
+    found.args[0].reshape(-1)[:40] = np.iinfo(g.dtype.numpy).min
     for w in found.args[2:]:
         w.reshape(-1)[::3] = -128
     co = np.arange(g.shape[3]) // group
