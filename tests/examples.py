@@ -50,7 +50,7 @@ def cases(board: Board, examples: Iterable[Example] = ()) -> tuple[Compiled, lis
             states = b.states
             found.append(Case(e, k.symbol, name))
 
-    def forced(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+    def forced(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
         wanted = found[int(node.outs[0].name.split("_")[0].removeprefix("out"))].kernel
         return next(c for c in candidates if c.kernel.symbol == wanted and not c.refused)
 

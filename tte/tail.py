@@ -16,12 +16,17 @@ from tte.target import Board
 from tte.types import Array
 
 
-def entries(module: Module) -> tuple[str, ...]:
-    """Names of the values of `infer` that no state in sram changes, and that what these change is computed from."""
-    graph, states = module.graph("infer"), {s.value for s in module.states}
-    reached = active(graph.nodes, [s.value for s in module.states if s.storage == "sram"])
-    found = (v for n in graph.nodes if reached.intersection(n.outs) for v in n.ins)
-    return tuple(dict.fromkeys(v.name for v in found if v not in reached and v not in states))
+def entries(module: Module, full: Module) -> tuple[str, ...]:
+    """Names of the values that no training changes, and that what it changes is computed from.
+
+    `full` is the module after the passes of a training; the values are of `infer` before them.
+    """
+    states = {s.value for s in module.states}
+    sram = [s.value for s in full.states if s.storage == "sram"]
+    changing = {v.name for v in active(full.graph("infer").nodes, sram)}
+    late = [n for n in module.graph("infer").nodes if any(v.name in changing for v in n.outs)]
+    made = {v for n in late for v in n.outs}
+    return tuple(dict.fromkeys(v.name for n in late for v in n.ins if v not in made and v not in states))
 
 
 def trained(

@@ -94,7 +94,7 @@ class Trials:
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        return entries(self._full)
+        return entries(self.exam.module, self._full)
 
     @cached_property
     def _trainer(self) -> Trainer:
