@@ -21,7 +21,7 @@ from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
 from tte.ops.reshape import Reshape
 from tte.plan import Part, TrainPlan
-from tte.target import load_board
+from tte.target import Board
 from tte.types import DType, Value
 
 STEPS = 3
@@ -47,8 +47,8 @@ def block(net: Net, name: str, x: Value, random: Random) -> Value:
     return net.emit(Add(out=net.quant), x, y) if y.type == x.type and random.random() < 0.8 else y
 
 
-def trainer(random: Random) -> Compiled:
-    """For the host, with all that may differ drawn at random."""
+def trainer(random: Random, board: Board) -> Compiled:
+    """With all that may differ drawn at random."""
     module, layers = network(random)
     chosen = random.sample(range(layers), random.randrange(layers + 1))
     parts = tuple(Part(i, random.choice((0.25, 0.5, 1.0))) for i in sorted(chosen))
@@ -61,7 +61,7 @@ def trainer(random: Random) -> Compiled:
         seed=random.randrange(99),
     )
     memory = random.choice(("smallest", "smallest", "balanced", "fast"))
-    return compile_model(module, load_board("host"), Options(memory=memory, train=Training(plan, learning)))
+    return compile_model(module, board, Options(memory=memory, train=Training(plan, learning)))
 
 
 def examples(module: Module, random: Random) -> list[Arrays]:
@@ -73,14 +73,14 @@ def examples(module: Module, random: Random) -> list[Arrays]:
     return [(d, rng.integers(0, 4, label.shape, np.int32)) for d in draw]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_learns_the_bits_of_the_reference(seed: int, tmp_path: Path) -> None:
-    random, board = Random(seed), usable("host")
-    compiled = trainer(random)
+@pytest.mark.parametrize(("name", "seed"), [*(("host", seed) for seed in range(4)), ("cortex-m7", 4), ("cortex-m7", 7)])
+def test_learns_the_bits_of_the_reference(name: str, seed: int, tmp_path: Path) -> None:
+    random, board = Random(seed), usable(name)
+    compiled = trainer(random, board)
     compiled.write(tmp_path)
     module, graph = compiled.module, compiled.module.graph("train_step")
     given = examples(module, random)
-    device = Device(module, build(tmp_path, board, sanitize=True), board)
+    device = Device(module, build(tmp_path, board, sanitize=name == "host"), board)
     got = device.train(given, [0.02] * STEPS)
     states = {s.value.name: s.init for s in module.states} | {"rate": np.array([0.02], np.float32)}
     for arrays, (loss, scores) in zip(given, got, strict=True):

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import runpy
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,6 +241,10 @@ def test_wrong_training_command_lines(tte: Call, turned: str) -> None:
     refused(tte(*compile_, "q", "--train", "--head", "0"), "--head")
     refused(tte(*compile_, "q", "--train", "--accumulate", "0"), "accumulate")
     assert not Path("q").exists()
+    small = ("compile", DIGITS, "--board", "cortex-m4", "-o", "q", "--train", "--sram", "12K")
+    refused(tte(*small), "peak at train_step", "a smaller --plan")
+    assert tte(*small, "--plan", "bias-only", "--no-build")[0] == 0
+    shutil.rmtree("q")
     tte(*compile_, "still")
     refused(tte("train", "still", "--data", turned), "does not train", "--train")
     tte(*compile_, "p", "--train", "--head", "3")

@@ -1,4 +1,4 @@
-"""The command line: tte compile | train | run | report | boards | ops | doctor. Floor 11."""
+"""The command line: tte compile | plan | train | run | report | boards | ops | doctor. Floor 13."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from tte.cli_options import (
     size,
     training,
 )
+from tte.cli_plan import plan_
 from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, show_json
 from tte.ends import own_outputs
@@ -56,6 +57,7 @@ cli = typer.Typer(
     help="Compile neural networks to plain C, and run it on boards, emulated where they are not this machine.",
 )
 cli.command("boards")(boards_)
+cli.command("plan")(plan_)
 cli.command("train")(train_)
 cli.command()(export)
 cli.command()(ops)

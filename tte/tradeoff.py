@@ -26,9 +26,9 @@ def tradeoff(points: Sequence[Point]) -> Picture:
     how = "counted" if counted(points) else "modelled"
     costs = [cost(p) if counted(points) else p.modelled for p in points]
     sizes = [float(p.arena_bytes) for p in points]
-    across, up = _Scale(costs, LEFT, WIDTH - RIGHT), _Scale(sizes, HEIGHT - BOTTOM, TOP)
+    across, up = Scale(costs, LEFT, WIDTH - RIGHT), Scale(sizes, HEIGHT - BOTTOM, TOP)
     marks = [(across.at(c), up.at(s)) for c, s in zip(costs, sizes, strict=True)]
-    shapes: list[Shape] = [*_axes(across, up, how)]
+    shapes: list[Shape] = [*axes(across, up, f"instructions, {how}", "arena, bytes")]
     for (x, y), p in zip(marks, points, strict=True):
         kind = "limit" if p.here else "point"
         shapes.append(Box(x - MARK / 2, y - MARK / 2, MARK, MARK, kind, f"{p.name}: {p.arena_bytes:,} B"))
@@ -36,7 +36,7 @@ def tradeoff(points: Sequence[Point]) -> Picture:
     return Picture(HEIGHT, caption, rounded([*shapes, *_labels(points, marks)]))
 
 
-class _Scale:
+class Scale:
     """Numbers on an axis that shows their range and a little more."""
 
     def __init__(self, values: Sequence[float], start: float, stop: float) -> None:
@@ -49,15 +49,16 @@ class _Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
-def _axes(across: _Scale, up: _Scale, how: str) -> Iterator[Shape]:
+def axes(across: Scale, up: Scale, to_the_right: str, upwards: str) -> Iterator[Shape]:
+    """Grid, numbers and titles."""
     for at in ticks(up.low, up.high, 6):
         yield Line(across.start, up.at(at), across.stop, up.at(at), "grid")
         yield Text(across.start - 6, up.at(at), f"{at:,.0f}", "pale", SMALL, "end")
     for at in ticks(across.low, across.high, 7):
         yield Line(across.at(at), up.start, across.at(at), up.stop, "grid")
         yield Text(across.at(at), up.start + 12, f"{at:,.0f}", "pale", SMALL, "middle")
-    yield Text(across.start - 6, up.stop - 16, "arena, bytes", "pale", SMALL)
-    yield Text(across.stop, up.start + 34, f"instructions, {how}", "pale", SMALL, "end")
+    yield Text(across.start - 6, up.stop - 16, upwards, "pale", SMALL)
+    yield Text(across.stop, up.start + 34, to_the_right, "pale", SMALL, "end")
 
 
 def _labels(points: Sequence[Point], marks: list[tuple[float, float]]) -> list[Text]:

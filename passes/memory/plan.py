@@ -145,11 +145,17 @@ def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
 
 def _advice(function: Function, call: Call | None, living: set[Value]) -> str:
     """What else may make it fit, by what lives at the peak."""
-    ends = living & {*function.ins, *function.outs}
+    learns = bool(function.updates)  # the loss and the scores are floats whatever the model's own outputs are
+    ends = living & {*function.ins, *(() if learns else function.outs)}
     floats = any(v.type.dtype is DType.F32 for v in ends)
     taken = call.scratch.type.bytes if call and call.scratch else 0
     less = any(c.scratch < taken and not c.refused for c in call.candidates) if call else False
-    ways = ["--io quantized"] * floats + ["--memory smallest"] * less + ["a board with more sram"]
+    ways = (
+        ["a smaller --plan"] * learns
+        + ["--io quantized"] * floats
+        + ["--memory smallest"] * less
+        + ["a board with more sram"]
+    )
     return "try " + " or ".join(ways)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,10 +32,8 @@ class Front:
 
     def __call__(self, module: Module, board: Board) -> Module:
         """The module, permuted."""
-        graph = module.graph("infer")
-        orders, inits = Orders(module), {s.value: s.init for s in module.states}
-        groups, fixed = _partial(self.plan, graph, orders), orders.fixed
-        moved = {root: _order(layers, root in fixed, self.plan, inits) for root, layers in groups.items()}
+        graph, orders = module.graph("infer"), Orders(module)
+        moved = self._moved(module, orders)
         new: dict[Value, State] = {}
         for state in module.states:
             axes = orders.states.get(state.value, {})
@@ -46,6 +44,18 @@ class Front:
         changed = replace(graph, nodes=tuple(nodes))
         graphs = tuple(changed if g is graph else g for g in module.graphs)
         return replace(module, states=tuple(new.values()), graphs=graphs)
+
+    def orders(self, module: Module, values: Iterable[Value]) -> tuple[Array, ...]:
+        """The order that the channels (the last axis) of these values of `infer` get: i is what is now at [i]."""
+        orders = Orders(module)
+        moved = self._moved(module, orders)
+        return tuple(moved.get(orders.root(v), np.arange(v.type.shape[-1])) for v in values)
+
+    def _moved(self, module: Module, orders: Orders) -> dict[Value, Array]:
+        """The orders of the classes of channels that change, by their roots."""
+        inits, fixed = {s.value: s.init for s in module.states}, orders.fixed
+        groups = _partial(self.plan, module.graph("infer"), orders)
+        return {root: _order(layers, root in fixed, self.plan, inits) for root, layers in groups.items()}
 
     def notes(self, module: Module) -> tuple[str, ...]:
         """What the user should know: layers whose channels keep their order, so that the first ones are trained."""
@@ -71,8 +81,8 @@ def _order(layers: list[Layer], fixed: bool, plan: TrainPlan, inits: Mapping[Val
         raise TteError(layers[0].title, f"its channels cannot be moved, so only the first {len(named)} can be trained")
     others = list(range(layers[0].total))
     if not fixed and plan.select == "norm":
-        norms = sum(_norms(layer, inits[layer.node.ins[1]]) for layer in layers)
-        others = np.argsort(-norms, kind="stable").tolist()
+        total = sum(norms(layer, inits[layer.node.ins[1]]) for layer in layers)
+        others = np.argsort(-total, kind="stable").tolist()
     return np.array([*named, *(c for c in others if c not in named)])
 
 
@@ -88,14 +98,14 @@ def _named(layers: list[Layer]) -> list[int]:
     return named
 
 
-def _norms(layer: Layer, init: Array) -> Array:
+def norms(layer: Layer, init: Array) -> Array:
     """The Euclidean norm of each channel's real weights."""
     w = init.astype(np.float64)
     quant = layer.node.ins[1].type.quant
     if quant is not None:
         w = w * np.asarray(quant.scale).reshape(-1, *[1] * (w.ndim - 1))
-    norms: Array = np.sqrt((np.moveaxis(w, layer.axis, 0).reshape(layer.total, -1) ** 2).sum(1))
-    return norms
+    found: Array = np.sqrt((np.moveaxis(w, layer.axis, 0).reshape(layer.total, -1) ** 2).sum(1))
+    return found
 
 
 def _permuted(state: State, orders: Mapping[int, Array]) -> State:

@@ -21,6 +21,7 @@ typedef struct {
     float low, high;
 } tte_mul_f32_params;
 typedef tte_mul_f32_params tte_mul_broadcast_f32_params;
+typedef tte_mul_f32_params tte_mul_number_f32_params;
 
 /** Product i in s8; it is below 2^16. */
 TTE_INLINE int8_t tte_mul_one_s8(const tte_mul_s8_params *p, int32_t a, int32_t b, uint8_t *mask, int32_t i)
@@ -66,6 +67,15 @@ TTE_KERNEL tte_mul_f32(const tte_mul_f32_params *p, const float *a, const float 
 {
     for (int32_t i = 0; i < p->size; i++) {
         y[i] = tte_mul_one_f32(p, a[i], b[i]);
+    }
+}
+
+/** y = clamp(a * b), b being one number; y may lie on a. */
+TTE_KERNEL tte_mul_number_f32(const tte_mul_f32_params *p, const float *a, const float *b, float *y, int32_t c)
+{
+    (void)c;
+    for (int32_t i = 0; i < p->size; i++) {
+        y[i] = tte_mul_one_f32(p, a[i], b[0]);
     }
 }
 

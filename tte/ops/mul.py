@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import broadcast, clamps, fixed
-from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
+from tte import broadcast, clamps, fixed, stepping
+from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Slices, Types, Values
 from tte.ops.broadcast_grad import BroadcastGrad
 from tte.ops.mask_grad import unclamped
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 EITHER = ((0, 0), (1, 0))
+
+
+def by_number(ins: Types, outs: Types, params: Params) -> bool:
+    """The second factor is one number."""
+    return ins[1].size == 1 and bool(ins[0].shape) and ins[0].shape == outs[0].shape
 
 
 def same(ins: Types, outs: Types, params: Params) -> bool:
@@ -51,6 +56,17 @@ class Mul(Op):
         ),
         Kernel("tte_mul_broadcast_s8", "mul.h", (S8, S8), (S8,), per_out=30.0, takes=("b", "y", "y1")),
         Kernel("tte_mul_f32", "mul.h", (F32, F32), (F32,), form="flat", inplace=EITHER, when=same, needs="one shape"),
+        Kernel(
+            "tte_mul_number_f32",
+            "mul.h",
+            (F32, F32),
+            (F32,),
+            form="channels",
+            inplace=((0, 0),),
+            when=by_number,
+            needs="b one number",
+            per_out=7.0,
+        ),
         Kernel("tte_mul_broadcast_f32", "mul.h", (F32, F32), (F32,), per_out=30.0),
     )
 
@@ -80,6 +96,10 @@ class Mul(Op):
         (of_a,), (of_b,) = (graph.emit(BroadcastGrad(v.type.shape), g, by) for v, by in ((a, b), (b, a)))
         return of_a, of_b
 
+    def slices(self, ins: Types, outs: Types) -> tuple[Slices, ...]:
+        """Channels of axis 0, times a number."""
+        return stepping.rows(ins, outs, whole=1)
+
     def params(self, ins: Types, outs: Types) -> Params:
         """Size, strides, clamp; in s8 also zero points, scales and LiteRT's multiplier and right shift."""
         (a, b), y = ins, outs[0]
@@ -96,7 +116,7 @@ class Mul(Op):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Both roundings, a clamp, one factor per channel, one for all."""
+        """Both roundings, a clamp, one factor per channel, one for all, and numbers."""
         q, onnx = Quant((0.1,), 9), Rounding.ONNX
         a, b = TensorType((1, 3, 5, 4), S8, Quant((0.05,), 3)), TensorType((1, 3, 5, 4), S8, Quant((0.07,), -128))
         gate, f = TensorType((1, 1, 1, 4), S8, Quant((1 / 256,), -128)), TensorType((2, 9), F32)
@@ -109,4 +129,5 @@ class Mul(Op):
             Example.random(cls(0.0, 2.0, q, onnx, True), a, gate),
             Example.random(cls(high=1.0), f, f),
             Example.random(cls(), f, TensorType((2, 1), F32)),
+            Example.random(cls(-0.5), f, TensorType((1, 1), F32)),
         )
