@@ -61,13 +61,13 @@ def test_random_graphs(name: str, batch: int, tmp_path: Path, capsys: pytest.Cap
             at += a.nbytes
     assert not wrong, "\n".join(wrong)
     if name == "host":
-        assert not [op for op in all_ops() if counts[op] < OFTEN / HOST]
+        assert not [op for op in LAYERS if counts[op] < OFTEN / HOST]
         assert not [what for what, part in PART.items() if counts[what] < part * n]
 
 
 def case(board: Board, seed: int) -> Case:
     """Every other graph is simplified first; the rest reaches the kernels as it was drawn."""
-    ops = list(all_ops().values())
+    ops = list(LAYERS.values())
     each = 1 + 8 * len(ops) // 100
     module = draw(seed, [ops[(seed * each + i) % len(ops)] for i in range(each)])
     given = inputs(module, seed)
@@ -112,8 +112,8 @@ def features(compiled: Compiled) -> Iterator[str]:
 
 
 def told(counts: Counter[str]) -> str:
-    ops = sorted((what, n) for what, n in counts.items() if what in all_ops())
-    rest = sorted((what, n) for what, n in counts.items() if what not in all_ops())
+    ops = sorted((what, n) for what, n in counts.items() if what in LAYERS)
+    rest = sorted((what, n) for what, n in counts.items() if what not in LAYERS)
     return ", ".join(f"{what} {n}" for what, n in rest) + "; nodes: " + ", ".join(f"{what} {n}" for what, n in ops)
 
 

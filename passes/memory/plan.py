@@ -140,13 +140,17 @@ def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
     tensors = ", ".join(f"{s.value.source or s.value.name} {s.bytes}" for s in living[:4])
     what = f"needs {plan.arena} bytes of sram, {board.name} has {room} beside the stack; peak at {function.name}: "
     what += f"{_node(call) if call else 'its inputs and outputs'}; largest there: {tensors}"
-    raise DoesNotFit(program.name, what, _advice(function, call, {s.value for s in living}))
+    raise DoesNotFit(
+        program.name,
+        what,
+        _advice(function, call, {s.value for s in living}, any(f.updates for f in program.functions)),
+    )
 
 
-def _advice(function: Function, call: Call | None, living: set[Value]) -> str:
+def _advice(function: Function, call: Call | None, living: set[Value], learns: bool) -> str:
     """What else may make it fit, by what lives at the peak."""
-    learns = bool(function.updates)  # the loss and the scores are floats whatever the model's own outputs are
-    ends = living & {*function.ins, *(() if learns else function.outs)}
+    # The loss and the scores are floats whatever the model's own outputs are.
+    ends = living & {*function.ins, *(() if function.updates else function.outs)}
     floats = any(v.type.dtype is DType.F32 for v in ends)
     taken = call.scratch.type.bytes if call and call.scratch else 0
     less = any(c.scratch < taken and not c.refused for c in call.candidates) if call else False
