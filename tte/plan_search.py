@@ -33,7 +33,7 @@ FINALS = 3
 LONGER = 3  # times the epochs, for these
 CHOICES = 3_000_000  # that are looked at
 LAYERS = 8  # that are measured at several ratios: those that gain most
-COMPILED = 60  # of them, at most
+COMPILED = 60  # plans, at most
 
 
 class Memory(Protocol):
@@ -183,9 +183,12 @@ def fitting(budget: Memory, space: Space, bar: Bar) -> list[Choice]:
     _taught(budget, space)
     found: list[Choice] = []
     with bar("compiling the most promising plans", COMPILED) as tell:
-        for _ in range(COMPILED):
+        for choice in space.least_of_each():  # they rule out most
+            space.learn(choice, budget.takes(space.plan(choice)))
+            tell(1, "")
+        while len(space.known) < COMPILED and len(found) < FINALS:
             choice = space.best(budget.room, found)
-            if choice is None or len(found) == FINALS:
+            if choice is None:
                 break
             arena = budget.takes(space.plan(choice))
             space.learn(choice, arena)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,6 +86,11 @@ class Space:
     def able(self, room: int, option: int, level: int) -> bool:
         """True if a layer may be trained at that ratio in some choice that may fit."""
         return bool(((self.least <= room) & (self.levels[:, option] == level)).any())
+
+    def least_of_each(self) -> Iterator[Choice]:
+        """Of each layer the smallest ratio alone, over as few biases as it asks for."""
+        for i, option in enumerate(self.options):
+            yield Choice(option.depth, tuple(int(i == k) for k in range(len(self.options))))
 
     def gained(self, choice: Choice) -> float:
         """The sum of what a choice gains."""
