@@ -183,19 +183,23 @@ def fitting(budget: Memory, space: Space, bar: Bar) -> list[Choice]:
     _taught(budget, space)
     found: list[Choice] = []
     with bar("compiling the most promising plans", COMPILED) as tell:
-        for choice in space.least_of_each():  # they rule out most
-            space.learn(choice, budget.takes(space.plan(choice)))
-            tell(1, "")
-        while len(space.known) < COMPILED and len(found) < FINALS:
+        for _ in range(COMPILED):
             choice = space.best(budget.room, found)
-            if choice is None:
+            if choice is None or len(found) == FINALS:
                 break
-            arena = budget.takes(space.plan(choice))
-            space.learn(choice, arena)
-            found += [choice] if arena <= budget.room else []
-            tell(1, f"{arena} bytes")
+            if _learned(budget, space, choice) <= budget.room:
+                found.append(choice)
+            elif (core := space.core(choice)) not in space.known:
+                _learned(budget, space, core)  # if it needs much, then so do all others of these layers
+            tell(1, f"{space.known[choice]} bytes")
     fitting = [c for c, arena in space.known.items() if arena <= budget.room]
     return found or [max(fitting, key=lambda c: (space.gained(c), -space.known[c]))]
+
+
+def _learned(budget: Memory, space: Space, choice: Choice) -> int:
+    """Bytes of a choice's arena; the space knows them then."""
+    space.learn(choice, budget.takes(space.plan(choice)))
+    return space.known[choice]
 
 
 def _taught(budget: Memory, space: Space) -> Space:

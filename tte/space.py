@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,10 +87,10 @@ class Space:
         """True if a layer may be trained at that ratio in some choice that may fit."""
         return bool(((self.least <= room) & (self.levels[:, option] == level)).any())
 
-    def least_of_each(self) -> Iterator[Choice]:
-        """Of each layer the smallest ratio alone, over as few biases as it asks for."""
-        for i, option in enumerate(self.options):
-            yield Choice(option.depth, tuple(int(i == k) for k in range(len(self.options))))
+    def core(self, choice: Choice) -> Choice:
+        """The least that trains the same layers' weights."""
+        on = [(o, min(k, 1)) for o, k in zip(self.options, choice.levels, strict=True)]
+        return Choice(max((o.depth for o, k in on if k), default=choice.depth), tuple(k for _, k in on))
 
     def gained(self, choice: Choice) -> float:
         """The sum of what a choice gains."""
