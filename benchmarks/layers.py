@@ -103,7 +103,7 @@ def gradients() -> dict[str, Example]:
         return Example.random(ConvGradX(*rest, (h, h)), f32(1, h, h, co), w, consts=(1,))
 
     def depthwise_x(h: int, c: int, k: int, stride: int = 1) -> Example:
-        op = ConvGradX((stride, stride), (k // 2,) * 4, one, (h, h), True)
+        op = ConvGradX((stride, stride), (k // 2, k // 2, k // 2, k // 2), one, (h, h), True)
         w = TensorType((c, k, k, 1), DType.S8, X)
         return Example.random(op, f32(1, h // stride, h // stride, c), w, consts=(1,))
 

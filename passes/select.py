@@ -14,17 +14,17 @@ from tte.program import Call, Candidate, Function, Program
 from tte.target import Board
 from tte.types import DType, TensorType, Value
 
-Prefer = Callable[[Node, tuple[Candidate, ...]], Candidate]
+Prefer = Callable[[str, Node, tuple[Candidate, ...]], Candidate]  # given the name of the graph
 
 
-def cheapest(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+def cheapest(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
     """The candidate with the fewest modelled instructions; the first of equals."""
     return min(candidates, key=lambda c: c.cost)
 
 
-def least_scratch(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
-    """The cheapest of those that ask for the fewest bytes."""
-    return min(candidates, key=lambda c: (c.scratch, c.cost))
+def least_scratch(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+    """The cheapest of those that ask for the fewest bytes; of what may go into a loop the cheapest, as there."""
+    return min(candidates, key=lambda c: (0 if c.kernel.form == "channels" else c.scratch, c.cost))
 
 
 def select(module: Module, board: Board, caller: bool = False, prefer: Prefer = cheapest) -> Program:
@@ -63,7 +63,7 @@ class _Lowering:
         if not fitting:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
-        kernel = self.prefer(node, fitting).kernel
+        kernel = self.prefer(self.graph.name, node, fitting).kernel
         params = found[kernel.form == "channels"]
         consts = self.consts(node, kernel, params)
         scratch = kernel.scratch(*node.types, params)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from tte.driver import Compiled, Options, compile_model
-from tte.ir import Builder, Module, Node
+from tte.emulate import run_elf
+from tte.ir import Builder, Graph, Module, Node, State
 from tte.op import Example
 from tte.ops import all_ops
 from tte.program import Candidate
@@ -21,31 +27,51 @@ class Case:
     graph: str
 
 
-def cases(board: Board) -> tuple[Compiled, list[Case]]:
-    """Compile every example with every kernel that the board can run."""
+def cases(board: Board, examples: Iterable[Example] = ()) -> tuple[Compiled, list[Case]]:
+    """Compile every example (of every op, if none are given) with every kernel that the board can run."""
     found: list[Case] = []
-    graphs, states = [], []
-    for op in all_ops().values():
-        for e in op.examples():
-            outs = e.op.results(*e.ins)
-            for k in op.kernels:
-                if not k.fits(e.ins, outs, e.op.params(e.ins, outs)) or (k.isa and k.isa not in board.cpu.isa):
-                    continue
-                operands = [e.op.operand(i) for i in range(len(e.ins))]
-                if k.objection(operands, [operands[i] for i in e.consts]):
-                    continue
-                name = f"e{len(found)}"
-                b = Builder(name, states)
-                values = [
-                    b.constant(f"{name}_{i}", t, a) if i in e.consts else b.input(f"in{i}", t)
-                    for i, (t, a) in enumerate(zip(e.ins, e.args, strict=True))
-                ]
-                graphs.append(b.finish(*b.emit(e.op, *values, name=f"out{len(found)}")))
-                states = b.states
-                found.append(Case(e, k.symbol, name))
+    graphs: list[Graph] = []
+    states: list[State] = []
+    for e in tuple(examples) or tuple(e for op in all_ops().values() for e in op.examples()):
+        outs = e.op.results(*e.ins)
+        for k in e.op.kernels:
+            if not k.fits(e.ins, outs, e.op.params(e.ins, outs)) or (k.isa and k.isa not in board.cpu.isa):
+                continue
+            operands = [e.op.operand(i) for i in range(len(e.ins))]
+            if k.objection(operands, [operands[i] for i in e.consts]):
+                continue
+            name = f"e{len(found)}"
+            b = Builder(name, states)
+            values = [
+                b.constant(f"{name}_{i}", t, a) if i in e.consts else b.input(f"in{i}", t)
+                for i, (t, a) in enumerate(zip(e.ins, e.args, strict=True))
+            ]
+            graphs.append(b.finish(*b.emit(e.op, *values, name=f"out{len(found)}")))
+            states = b.states
+            found.append(Case(e, k.symbol, name))
 
-    def forced(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+    def forced(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
         wanted = found[int(node.outs[0].name.split("_")[0].removeprefix("out"))].kernel
         return next(c for c in candidates if c.kernel.symbol == wanted and not c.refused)
 
     return compile_model(Module("ops", tuple(states), tuple(graphs)), board, Options(prefer=forced, simplify=())), found
+
+
+def differing(compiled: Compiled, found: list[Case], elf: Path, board: Board) -> list[str]:
+    """The cases that give other bits than the reference."""
+    data = b""
+    for i, case in enumerate(found):
+        e = case.example
+        given = [t.encode(a) for j, (t, a) in enumerate(zip(e.ins, e.args, strict=True)) if j not in e.consts]
+        data += struct.pack("<I", i) + b"".join(given)
+    said, at, wrong = run_elf(elf, board, data).data, 0, []
+    for case, graph in zip(found, compiled.module.graphs, strict=True):
+        assert said[at : at + 4] == bytes(4), case
+        at += 4
+        outs = tuple(v.type for v in graph.outs)
+        for expected, t in zip(case.example.op.reference(case.example.args, case.example.ins, outs), outs, strict=True):
+            got = t.decode(said[at : at + t.bytes])
+            at += t.bytes
+            if not np.allclose(got, expected, case.example.rtol, case.example.rtol):
+                wrong.append(f"{case.kernel}: {case.example.op}: {(got != expected).sum()} of {t.size} differ")
+    return wrong

@@ -99,14 +99,14 @@ def test_finite_differences(seed: int, label: Array) -> None:
 def single(rng: np.random.Generator) -> tuple[Graph, States, Value, Array]:
     """One convolution with scales whose products are exact, its states, its integers, and an image."""
     b = Builder("g")
-    x = b.input("x", TensorType((1, 2, 3, 4), S8, Quant((0.0625,), 3)))
+    x = b.input("image", TensorType((1, 2, 3, 4), S8, Quant((0.0625,), 3)))
     scales = tuple(rng.integers(8, 32, 5) / 4096)
     w = b.constant(
-        "w", TensorType((5, 1, 1, 4), S8, Quant(scales, 0, 0)), rng.integers(-127, 128, (5, 1, 1, 4), np.int8)
+        "weight", TensorType((5, 1, 1, 4), S8, Quant(scales, 0, 0)), rng.integers(-127, 128, (5, 1, 1, 4), np.int8)
     )
     quant = Quant(tuple(s / 16 for s in scales), 0, 0)
-    c = b.constant("c", TensorType((5,), S32, quant), rng.integers(-2000, 2000, 5).astype(np.int32))
-    (y,) = b.emit(Conv(out=Quant((0.03125,), 7), rounding=Rounding.ONNX), x, w, c, name="y")
+    c = b.constant("bias", TensorType((5,), S32, quant), rng.integers(-2000, 2000, 5).astype(np.int32))
+    (y,) = b.emit(Conv(out=Quant((0.03125,), 7), rounding=Rounding.ONNX), x, w, c, name="result")
     graph = b.finish(*b.emit(Dequantize(), y))
     return graph, {s.value.name: s.init for s in b.states}, y, rng.integers(-128, 128, x.type.shape, np.int8)
 
@@ -117,21 +117,21 @@ def test_the_devices_integers_and_masks_are_put_in() -> None:
     graph, init, y, image = single(rng)
     forced, mask = rng.integers(-128, 128, y.type.shape, np.int8), rng.integers(0, 2, y.type.shape, np.uint8)
     target = rng.normal(size=y.type.shape)
-    found = gradients(graph, init, {"x": image}, target, {"y": forced}, {"y": mask})
+    found = gradients(graph, init, {"image": image}, target, {"result": forced}, {"result": mask})
     g = mask * 2 * (real(forced, y.type) - target) / target.size
     xs = 0.0625 * (image.astype(np.float64) - 3)
-    np.testing.assert_allclose(found["w"][:, 0, 0], np.einsum("nhwo,nhwc->oc", g, xs), rtol=1e-12)
-    np.testing.assert_allclose(found["c"], g.sum((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(found["weight"][:, 0, 0], np.einsum("nhwo,nhwc->oc", g, xs), rtol=1e-12)
+    np.testing.assert_allclose(found["bias"], g.sum((0, 1, 2)), rtol=1e-12)
 
 
 def test_scaling_of_integer_gradients_falls_out() -> None:
     """RECIPES: G_w / s_w**2 and G_b / (s_w * s_x)**2, of the graph over integers, are the reals' step in integers."""
     rng = np.random.default_rng(6)
     graph, init, y, image = single(rng)
-    (forced,) = graph.nodes[0].op.reference((image, init["w"], init["c"]), *graph.nodes[0].types)
+    (forced,) = graph.nodes[0].op.reference((image, init["weight"], init["bias"]), *graph.nodes[0].types)
     target = rng.normal(size=y.type.shape)
-    found = gradients(graph, init, {"x": image}, target, {"y": forced})
-    w, b = (torch.tensor(init[k].astype(np.float64), requires_grad=True) for k in ("w", "c"))
+    found = gradients(graph, init, {"image": image}, target, {"result": forced})
+    w, b = (torch.tensor(init[k].astype(np.float64), requires_grad=True) for k in ("weight", "bias"))
     s_w = np.asarray(graph.nodes[0].ins[1].type.scaling.scale)
     sums = torch.einsum("nhwc,oc->nhwo", torch.tensor(image.astype(np.float64) - 3), w[:, 0, 0]) + b
     q = sums * torch.tensor(s_w * 0.0625 / 0.03125) + 7
@@ -139,6 +139,6 @@ def test_scaling_of_integer_gradients_falls_out() -> None:
     (((rounded.clamp(-128, 127) - 7) * 0.03125 - torch.tensor(target)) ** 2).mean().backward()
     assert ((q < -128.5) | (q > 127.5)).any()
     assert w.grad is not None and b.grad is not None
-    step = found["w"] / s_w[:, None, None, None]
+    step = found["weight"] / s_w[:, None, None, None]
     np.testing.assert_allclose(w.grad.numpy() / s_w[:, None, None, None] ** 2, step, rtol=1e-12)
-    np.testing.assert_allclose(b.grad.numpy() / (s_w * 0.0625) ** 2, found["c"] / (s_w * 0.0625), rtol=1e-12)
+    np.testing.assert_allclose(b.grad.numpy() / (s_w * 0.0625) ** 2, found["bias"] / (s_w * 0.0625), rtol=1e-12)

@@ -36,7 +36,10 @@ Plan = Annotated[
 ]
 HeadClasses = Annotated[int | None, typer.Option("--head", help="A new classifier of so many classes.")]
 HeadKindName = Annotated[str | None, typer.Option("--head-kind", help="float (the default) or int8.")]
-OptimizerName = Annotated[str | None, typer.Option("--optimizer", help="sgd (the default), momentum or adam.")]
+OptimizerName = Annotated[
+    str | None,
+    typer.Option("--optimizer", help="sgd (the default), momentum, or adam, by which new networks learn sooner."),
+]
 Update = Annotated[
     str | None,
     typer.Option(help="How int8 weights keep small steps: stochastic (the default), residual8, residual16 or master."),

@@ -170,6 +170,7 @@ _live = partial(
     pack=live,
     packs=(),
     lives="w",
+    per_out=12.0,
 )
 _live_pixels = partial(
     _live,
@@ -189,7 +190,14 @@ _CONV_LIVE = (
         when=gapless,
         needs="one filter per channel, without gaps",
         scratch=phases_anew,
+        per_out=20.0,
     ),
-    _live_rows("tte_depthwise3_live_s8_dsp", when=threes, needs=_three, takes=("w", "b", "rest", "q", "y", "y1", "r")),
+    _live_rows(
+        "tte_depthwise3_live_s8_dsp",
+        when=threes,
+        needs=_three,
+        takes=("w", "b", "rest", "q", "y", "y1", "r"),
+        per_mac=1.15,
+    ),
 )
 CONV = (*_CONV_FIXED, *_CONV_LIVE)

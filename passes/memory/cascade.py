@@ -174,17 +174,18 @@ class Plan:
     budget: int
     cost: float  # modelled instructions
 
-    def prefer(self, program: Program) -> Callable[[Node, tuple[Candidate, ...]], Candidate]:
+    def prefer(self, program: Program) -> Callable[[str, Node, tuple[Candidate, ...]], Candidate]:
         """The kernels that it takes, for `select`."""
-        chosen: dict[Value, Kernel] = {}
+        chosen: dict[tuple[str, Value], Kernel] = {}
         for function, segments in zip(program.functions, self.segments, strict=True):
             for s in segments:
                 calls = function.calls[s.first : s.stop]
-                chosen |= {c.node.outs[0]: k for c, k in zip(calls, s.kernels(self.budget), strict=True)}
+                kernels = zip(calls, s.kernels(self.budget), strict=True)
+                chosen |= {(function.name, c.node.outs[0]): k for c, k in kernels if k.form != "channels"}
 
-        def taken(node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
-            """What is in a loop is cut, and takes kernels of its own."""
-            found = (c for c in candidates if c.kernel == chosen.get(node.outs[0]))
+        def taken(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> Candidate:
+            """Of what may go into a loop the cheapest, so that the same loops are found again."""
+            found = (c for c in candidates if c.kernel == chosen.get((graph, node.outs[0])))
             return next(found, min(candidates, key=lambda c: c.cost))
 
         return taken

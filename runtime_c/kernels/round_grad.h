@@ -27,7 +27,7 @@ TTE_INLINE float tte_power_of_2(int32_t n) { return tte_float_of_bits((127 + n) 
 /** The power of the step with which what has the magnitude `peak` takes all `bits` bits. */
 TTE_INLINE int32_t tte_step_power(int32_t peak, int32_t bits)
 {
-    return tte_clamp_s32((peak >> 23) - 127 - (bits - 2), -120, 120);
+    return tte_clamp_s32((peak >> 23) - 127 - (bits - 2), -100, 100);
 }
 
 /** v to the nearest integer of `width` <= 16 bits, ties to even; what is no number becomes 0. Needs no FPU. */

@@ -72,7 +72,7 @@ TTE_INLINE tte_floats4 tte_rounded_pixel(const tte_rounded_grad_x_params *p, con
                         s.d += v * by[3];
                     }
                 }
-                total = tte_add4(total, step[o], tte_floats_of(s));
+                total = tte_plus4(total, tte_scaled_sums(s, step[o]));
             }
         }
     }
@@ -108,28 +108,51 @@ TTE_INLINE const int8_t *tte_grad_filter(const tte_rounded_grad_x_params *p, con
     return rest && filter >= p->k ? rest + (filter - p->k) * taps : w + filter * taps;
 }
 
+/** n neighbouring channels (4 or 1) of pixel (iy, ix), whose filters follow each other. */
+TTE_INLINE tte_sums4 tte_rounded_channels(const tte_rounded_grad_x_params *p, const void *g, int32_t s8, int32_t j,
+                                          const int8_t *filter, int32_t iy, int32_t ix, int32_t n)
+{
+    const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
+    const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
+    const int32_t taps = p->kh * p->kw;
+    tte_sums4 s = {0, 0, 0, 0};
+    for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
+        const int32_t oy = tte_brought_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
+        for (int32_t kx = xs.first; oy >= 0 && kx < xs.last; kx += xs.step) {
+            const int32_t ox = tte_brought_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
+            const int32_t at = (oy * p->ow + ox) * p->g_pitch + j;
+            const int8_t *by = filter + ky * p->kw + kx;
+            if (ox >= 0) {
+                s.a += tte_integer_at(g, s8, at) * by[0];
+            }
+            if (ox >= 0 && n == 4) {
+                s.b += tte_integer_at(g, s8, at + 1) * by[taps];
+                s.c += tte_integer_at(g, s8, at + 2) * by[2 * taps];
+                s.d += tte_integer_at(g, s8, at + 3) * by[3 * taps];
+            }
+        }
+    }
+    return s;
+}
+
 /** One filter per channel. */
 TTE_INLINE void tte_rounded_depthwise_x(const tte_rounded_grad_x_params *p, const void *g, int32_t s8,
                                         const float *step, const int8_t *w, const int8_t *rest, float *restrict y,
                                         int32_t c)
 {
-    for (int32_t i = 0; i < p->h * p->w; i++, y += p->y_pitch) {
-        const int32_t iy = i / p->w, ix = i % p->w;
-        const tte_bringing ys = tte_bringing_to(iy, p->kh, p->oh, p->top, p->stride_y, p->dilation_y);
-        const tte_bringing xs = tte_bringing_to(ix, p->kw, p->ow, p->left, p->stride_x, p->dilation_x);
-        for (int32_t j = 0; j < p->c; j++) {
-            const int8_t *filter = tte_grad_filter(p, w, rest, c, j);
-            int32_t sum = 0;
-            for (int32_t ky = ys.first; ky < ys.last; ky += ys.step) {
-                const int32_t oy = tte_brought_from(iy, ky, p->oh, p->top, p->stride_y, p->dilation_y);
-                for (int32_t kx = xs.first; oy >= 0 && kx < xs.last; kx += xs.step) {
-                    const int32_t ox = tte_brought_from(ix, kx, p->ow, p->left, p->stride_x, p->dilation_x);
-                    if (ox >= 0) {
-                        sum += tte_integer_at(g, s8, (oy * p->ow + ox) * p->g_pitch + j) * filter[ky * p->kw + kx];
-                    }
-                }
+    for (int32_t j = 0, n; j < p->c; j += n) {
+        const int8_t *const filter = tte_grad_filter(p, w, rest, c, j);
+        n = j + 4 <= p->c && (!rest || c + j >= p->k || c + j + 4 <= p->k) ? 4 : 1;
+        for (int32_t i = 0; i < p->h * p->w; i++) {
+            float *to = y + i * p->y_pitch + j;
+            if (n == 4) {
+                const tte_sums4 s = tte_rounded_channels(p, g, s8, j, filter, i / p->w, i % p->w, 4);
+                to[0] = tte_scaled_sum(s.a, step[j]), to[1] = tte_scaled_sum(s.b, step[j + 1]);
+                to[2] = tte_scaled_sum(s.c, step[j + 2]), to[3] = tte_scaled_sum(s.d, step[j + 3]);
+            } else {
+                const tte_sums4 s = tte_rounded_channels(p, g, s8, j, filter, i / p->w, i % p->w, 1);
+                to[0] = tte_scaled_sum(s.a, step[j]);
             }
-            y[j] = (float)sum * step[j];
         }
     }
 }

@@ -71,10 +71,11 @@ def test_a_microcontroller_learns_the_same_bits(name: str, tte: Call, shared: Pa
     for board in ("host", "cortex-m4"):
         usable(board)
     case = CASES[name]
+    plan, head = "full" if name == "mlp_int8" else "last-1", ("--head", "10") if "resnet8" in name else ()
     write_some(shared, case.data, Path("data.npz"), 3, 1)
     code, _, err = tte(
         *("compile", case.path(shared), "-b", "cortex-m4", "--train", "--no-build", "--memory", "smallest"),
-        *("--plan", "last-1", *(("--head", "10") if "resnet8" in name else ()), "-o", "p"),
+        *("--plan", plan, *head, "-o", "p"),
     )
     assert code == 0, err
     found = [_trained(tte, board) for board in ("host", "cortex-m4")]

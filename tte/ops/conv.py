@@ -205,7 +205,7 @@ class Conv(Op):
             e = s8(replace(op, masked=True), x, w)
             if 2 not in consts:
                 e.args[2][[0, -1]] = 2**31 - 1, -(2**31)  # sums that 32 bits do not hold
-            return replace(e, consts=consts) if k == 0 else _split(replace(e, consts=(*consts, 3)), k)
+            return split(e, k, (*consts, 3)) if k else replace(e, consts=consts)
 
         def f32(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Example:
             return Example.random(op, *(TensorType(s, F32) for s in (x, w, w[:1])), consts=(1, 2))
@@ -245,11 +245,12 @@ class Conv(Op):
         )
 
 
-def _split(e: Example, k: int) -> Example:
+def split(e: Example, k: int, consts: tuple[int, ...]) -> Example:
     """The example with its filters in two parts, the first of which has k channels; depthwise: k filters."""
     w, axis = e.ins[1], 0 if e.ins[1].shape[3] == 1 else 3
     first, rest = np.split(e.args[1], [k], axis)
     scales = w.scaling.scale
     parts = (scales[:k], scales[k:]) if axis == 0 else (scales, scales)
     a, b = (replace(w, shape=v.shape, quant=Quant(s, 0, 0)) for v, s in zip((first, rest), parts, strict=True))
-    return replace(e, ins=(e.ins[0], a, e.ins[2], b), args=(e.args[0], first, e.args[2], rest))
+    args = (e.args[0], first, e.args[2], rest)
+    return Example(e.op, (e.ins[0], a, e.ins[2], b), args, consts)

@@ -11,7 +11,7 @@ from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
 from tte.types import Array, DType, TensorType
 
 F32, S8, S16, U1 = DType.F32, DType.S8, DType.S16, DType.U1
-FARTHEST = 120  # steps lie from 2**-120 to 2**120, so that a step, its inverse and its products are normal numbers
+FARTHEST = 100  # steps lie from 2**-100 to 2**100: a step, its inverse and its products are normal numbers
 
 _kernel = partial(
     Kernel,
