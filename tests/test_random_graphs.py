@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from collections import Counter
@@ -28,6 +29,9 @@ HOST = 5  # batches
 GRAPHS = {"host": 100}  # in a batch; 50 on the other boards
 BATCHES = [*(("host", k) for k in range(HOST)), *((b, HOST) for b in ("cortex-m4", "cortex-m55", "riscv32"))]
 MEMORY: tuple[Memory, ...] = ("fast", "balanced", "smallest", "smallest", "smallest", "smallest", "smallest")
+# Graphs that train are drawn by test_random_training.py.
+TRAINING = re.compile("grad|update|momentum|adam|accumulate|tick|cross_entropy|squared_error|slice|crop")
+LAYERS = {name: op for name, op in all_ops().items() if not TRAINING.search(name)}
 OFTEN = 20  # times that every op occurs on the host
 PART = {"residuals": 0.4, "cascades": 0.3, "overlaps": 0.3}  # of all graphs, at least
 FENCE = 64  # bytes before and behind the arena that must stay as they are
