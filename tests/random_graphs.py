@@ -283,8 +283,11 @@ class _Growing:
     # Any op.
 
     def plant(self, cls: type[Op]) -> None:
-        """An example of the op, on values that there are where it takes them, else on new inputs of its types."""
-        e = self.pick(cls.examples())
+        """An example of the op, on values that there are where it takes them, else on new inputs of its types.
+
+        Masks are for training only, which adds them behind the passes.
+        """
+        e = self.pick([e for e in cls.examples() if not getattr(e.op, "masked", False)])
         consts = {i: self.constant(e.ins[i], e.args[i]) for i in e.consts}
         for _ in range(8):
             ins = [consts.get(i) or self.like(t) for i, t in enumerate(e.ins)]
