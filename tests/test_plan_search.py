@@ -222,5 +222,6 @@ def test_wrong_plan_command_lines(tte: Call) -> None:
     refused(tte(*right, "many"), "--sram", "no number of bytes")
     refused(tte(*command("p.toml"), "--head", "3"), "10 classes, the model 3 outputs")
     refused(tte(*command("p.toml"), "--picture", "p.gif"), "p.gif")
+    refused(tte(*command("p")), "p: is no .toml")
     refused(tte(*command("p.toml"), "--dask", "tcp://127.0.0.1:1"), "--dask")
     assert not Path("p.toml").exists()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -28,7 +28,7 @@ from tte.cli_options import (
     options,
     size,
 )
-from tte.codegen.svg import svg
+from tte.cli_train import check_picture, draw
 from tte.console import OUT, counted, progress, show_json
 from tte.dataset import read_dataset
 from tte.driver import SIMPLIFY, Training, run_passes
@@ -44,7 +44,6 @@ from tte.passes.training.head import Head, HeadKind
 from tte.plan import TrainPlan
 from tte.plan_picture import Spot, plan_picture, useful
 from tte.plan_search import Candidate, Outcome, search
-from tte.png import write_png
 from tte.target import load_board
 from tte.train_run import lessons
 from tte.trials import Exam, Trials
@@ -52,7 +51,6 @@ from tte.workers import workers
 
 RATE = 0.004  # above a device's own, as trials are short; below what makes project or depthwise weights diverge
 SAMPLES, HELD, EPOCHS = 256, 200, 2
-PICTURES = (".svg", ".png")
 
 
 def plan_(
@@ -85,35 +83,31 @@ def plan_(
     as_json: Json = False,
 ) -> None:
     """Find what to train within a board's memory, by trials on your data; ended at any time, it goes on from there."""
-    if picture and picture.suffix.lower() not in PICTURES:
-        raise TteError(str(picture), "is neither a .svg nor a .png")
+    check_picture(picture)
+    if out.suffix != ".toml":
+        raise TteError(str(out), "is no .toml")
     kind = cast(HeadKind, one_of("--head-kind", head_kind or "float", get_args(HeadKind)))
     target = load_board(board).limited(size("--sram", sram))
-    chosen = options(io, "smallest", None)
-    grown = (dce, *((io_quantized, dce) if "quantized" in chosen.io else ()))
-    passes = (*SIMPLIFY, *((Head(head, kind, seed),) if head is not None else ()), *grown)
-    training = Training(TrainPlan(), Learning(seed=seed))
+    words = options(io, "smallest", None).io
+    passes = (*SIMPLIFY, *((Head(head, kind, seed),) if head is not None else ()), dce)
+    passes += (io_quantized, dce) if "quantized" in words else ()
     with progress(f"reading {model} and {data}"):
         module = run_passes(load_model(model), target, passes)
         found = read_dataset(data, own_inputs(module)[0], seed)
         given = lessons(module, found, Pixels(numbers_list("--mean", mean), numbers_list("--std", std)))
         parts = drawn(found.train, samples, held, seed)
-    path = out.with_suffix(".jsonl")
-    compiled = _digest(model.read_bytes(), board, sorted(chosen.io), head, kind, seed)
+    exam = Exam(module, Training(TrainPlan(), Learning(seed=seed)), given, *parts, rate, seed)
+    compiled = _digest(version("tte"), model.read_bytes(), board, sorted(words), head, kind, seed)
     tried = _digest(*(a for part in parts for a in (part.x, part.labels)), compiled, mean, std, rate)
-    exam = Exam(module, training, given, *parts, rate, seed)
-    budget = Budget(module, training, target, chosen.io, Notebook(path, compiled))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    path = out.with_suffix(".jsonl")
+    budget = Budget(module, exam.training, target, words, Notebook(path, compiled))
     with workers(jobs or os.cpu_count() or 1, dask) as work:
-        trials = Trials(exam, Notebook(path, tried), work, counted, TrainPlan())
-        outcome = search(budget, trials, epochs, counted)
+        outcome = search(budget, Trials(exam, Notebook(path, tried), work, counted, TrainPlan()), epochs, counted)
     _write(out, str(outcome.finals[0].compiled.plan))
     spots = _spots(outcome)
     if picture:
-        drawing = plan_picture(spots, budget.room, module.name)
-        if picture.suffix.lower() == ".png":
-            write_png(picture, [drawing])
-        else:
-            picture.write_text(svg(drawing))
+        draw(picture, plan_picture(spots, budget.room, module.name))
     if as_json:
         show_json({"model": module.name, "board": target.name, "room": budget.room} | asdict(outcome))
     else:
@@ -131,9 +125,9 @@ def _digest(*parts: object) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def _spots(outcome: Outcome) -> list[Spot]:

@@ -26,6 +26,7 @@ from tte.emulate import build
 from tte.ends import own_inputs
 from tte.errors import TteError
 from tte.feed import Pixels
+from tte.picture import Picture
 from tte.png import write_png
 from tte.session import Session, open_project
 from tte.target import load_board
@@ -56,8 +57,7 @@ def train_(
     as_json: Json = False,
 ) -> None:
     """Train a compiled model on labelled samples: its own C program, on its board or an emulator of it."""
-    if picture and picture.suffix.lower() not in PICTURES:
-        raise TteError(str(picture), "is neither a .svg nor a .png")
+    check_picture(picture)
     session = open_project(folder)
     module = session.module
     if all(g.name != "train_step" for g in module.graphs):
@@ -74,7 +74,7 @@ def train_(
         with out.open("wb") as file:
             np.savez(file, allow_pickle=False, **device.states)
     if picture:
-        _draw(picture, course, module.name)
+        draw(picture, curves(course, module.name))
     if as_json:
         told = {"model": module.name, "board": device.board.name, "rate": schedule.rate, "classes": found.classes}
         show_json(told | asdict(course))
@@ -119,8 +119,14 @@ def _shown(epoch: Epoch) -> str:
     return ", ".join([*told, *([f"{epoch.test:.1%} of the tests"] if epoch.test is not None else [])])
 
 
-def _draw(path: Path, course: Course, model: str) -> None:
-    picture = curves(course, model)
+def check_picture(path: Path | None) -> None:
+    """Refuse what `draw` cannot write."""
+    if path and path.suffix.lower() not in PICTURES:
+        raise TteError(str(path), "is neither a .svg nor a .png")
+
+
+def draw(path: Path, picture: Picture) -> None:
+    """As a .png, or else as a .svg."""
     if path.suffix.lower() == ".png":
         write_png(path, [picture])
     else:
