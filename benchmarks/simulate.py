@@ -249,11 +249,15 @@ class Trained:
             return torch.where(self.weight, torch.remainder(moved + 128, 256) - 128, moved)
         drawn = self.now + torch.floor(torch.rand(step.shape, generator=bits) - step)
         if rule != "stochastic":
-            self.exact = (self.exact - step).clamp(self.low, self.high)
-            if rule == "residual8":
-                self.exact = (self.exact * 256).round() / 256
+            self.exact = self._kept(step, bits).clamp(self.low, self.high)
             drawn = torch.where(self.weight, self.exact.round(), drawn)
         return drawn.clamp(self.low, self.high)
+
+    def _kept(self, step: torch.Tensor, bits: torch.Generator) -> torch.Tensor:
+        """A master, or what a residual of 8 bits holds, which is rounded stochastically."""
+        if self.recipe.rule == "residual8":
+            return self.exact + torch.floor(torch.rand(step.shape, generator=bits) - step * 256) / 256
+        return self.exact - step
 
 
 def live_channels(module: Module) -> dict[str, Array]:
