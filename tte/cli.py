@@ -93,7 +93,8 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    with new_project(model, target, options(io, memory, numerics, trace, learning), out) as session:
+    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
+    with new_project(model, target, chosen, out) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:
         ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)
