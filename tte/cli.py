@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ from tte.cli_options import (
 )
 from tte.cli_plan import plan_
 from tte.cli_train import train_
-from tte.console import ERR, OUT, guarded, show_json
+from tte.console import ERR, OUT, guarded, say, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
 from tte.feed import Pixels, random_inputs, read_inputs
