@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 from tte.passes.npu.bound import bound
 from tte.passes.npu.clock import Clock, Key, Rule
 from tte.passes.npu.stages import Stage, tasks_of
 from tte.timetable import NPU, Run, Tasks, follow
 
-
-SHIFTS = (0, 1, 2, 3, 6, 12)  # of waves, in subgraphs by which a chunk follows the one before it
+HALVES = (1, 2, 3, 4, 5, 6, 8, 12)  # subgraphs by which a wave's chunk follows the one before it, twice as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +24,13 @@ class Schedule:
 
 
 def schedule(tasks: Tasks) -> Schedule:
-    """The shortest run of the rules; in order, if none is shorter. Waves are tried until one is as short as can be."""
+    """The shortest run of the rules; in order, if none is shorter."""
     clock, least = Clock(tasks), bound(tasks)
     runs = {"in order": in_order(tasks)} | {name: clock.run(rule) for name, rule in RULES.items()}
-    for npu, cpu in product(SHIFTS, SHIFTS):
-        if min(r.length for r in runs.values()) == least:
-            break
-        runs[f"wave {npu} {cpu}"] = clock.run(wave(npu, cpu))
+    for halves in HALVES:
+        rule = wave(halves)
+        runs[f"wave {halves / 2:g}"] = clock.run(rule)
+        runs[f"strict wave {halves / 2:g}"] = _sorted(tasks, [rule(clock, i) for i in range(len(tasks))])
     best = min(runs, key=lambda name: runs[name].length)
     return Schedule(runs[best], best, {name: r.length for name, r in runs.items()}, least)
 
@@ -44,7 +42,12 @@ def schedules(stages: Sequence[Stage], most: int) -> tuple[Schedule, ...]:
 
 def in_order(tasks: Tasks) -> Run:
     """On each unit one chunk after the other."""
-    places = sorted(range(len(tasks)), key=lambda i: (tasks[i].chunk, tasks[i].position))
+    return _sorted(tasks, [(t.chunk, t.position) for t in tasks])
+
+
+def _sorted(tasks: Tasks, keys: Sequence[Key]) -> Run:
+    """On each unit the tasks in the order of their keys, even if that means to wait for one while others are ready."""
+    places = sorted(range(len(tasks)), key=lambda i: keys[i])
     return follow(tasks, {u: tuple(i for i in places if tasks[i].unit == u) for u in sorted({t.unit for t in tasks})})
 
 
@@ -69,16 +72,12 @@ def critical_path(clock: Clock, i: int) -> Key:
     return -clock.behind[i] - clock.tasks[i].cost, clock.tasks[i].chunk, clock.tasks[i].position
 
 
-def wave(npu: int, cpu: int) -> Rule:
-    """Chunks follow each other at a distance of so many subgraphs, on each unit its own, so that their peaks of work on
-    the CPU, where attention grows with the chunk, don't meet.
+def wave(halves: int) -> Rule:
+    """Chunks follow each other at a distance of half as many subgraphs.
+
+    So one chunk's work for the CPU meets another's for the NPU, layer after layer.
     """
-
-    def key(clock: Clock, i: int) -> Key:
-        t = clock.tasks[i]
-        return t.position + t.chunk * (npu if t.unit == NPU else cpu), t.chunk
-
-    return key
+    return lambda clock, i: (2 * clock.tasks[i].position + halves * clock.tasks[i].chunk, clock.tasks[i].chunk)
 
 
 RULES: dict[str, Rule] = {"fifo": fifo, "freeing": freeing, "breadth": breadth, "critical path": critical_path}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import need
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tte.errors import InternalError
@@ -23,8 +23,8 @@ try:
 except ImportError:  # an extra
     cp_model = None
 
-# In microseconds a layer and chunk of 256 tokens, two thirds of it on the NPU: its matmuls as their products at dim 2048
-# and hidden 5504; norms, attention and shadows on the CPU are fitted to the figures in SYSTEMS.
+# In microseconds a layer and chunk of 256 tokens, two thirds of them on the NPU: its matmuls as their products at dim
+# 2048 and hidden 5504; norms, attention and shadows on the CPU are fitted to the figures in SYSTEMS.
 TWO_TO_ONE = (
     Stage("norm", "cpu", 1240),
     Stage("qkv", NPU, 3264),
@@ -33,6 +33,9 @@ TWO_TO_ONE = (
     Stage("norm", "cpu", 1482),
     Stage("ffn", NPU, 8773),
 )
+
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 
 
 @st.composite
@@ -55,12 +58,12 @@ def check_legal(run: Run) -> None:
                 assert run.end(k) <= run.starts[i] or run.end(i) <= run.starts[k]
 
 
-@settings(deadline=None)
+@relaxed
 @given(layers(), st.integers(1, 4))
 def test_all_rules_give_legal_tables(stages: tuple[Stage, ...], chunks: int) -> None:
     tasks = tasks_of(stages, chunks)
     clock, least = Clock(tasks), bound(tasks)
-    for rule in (*RULES.values(), wave(1, 2)):
+    for rule in (*RULES.values(), wave(3)):
         run = clock.run(rule)
         check_legal(run)
         assert run.length >= least
@@ -71,6 +74,7 @@ def test_all_rules_give_legal_tables(stages: tuple[Stage, ...], chunks: int) -> 
     check_legal(follow(slower, best.run.table))  # a table stays legal whatever its tasks take
 
 
+@relaxed
 @given(layers(), st.integers(1, 4))
 def test_the_bound_is_as_good_as_the_simple_ones(stages: tuple[Stage, ...], chunks: int) -> None:
     tasks = tasks_of(stages, chunks)
@@ -93,7 +97,7 @@ def lengths(tasks: Tasks) -> Iterator[int]:
     return extend({}, dict.fromkeys((t.unit for t in tasks), 0))
 
 
-@settings(deadline=None, max_examples=60)
+@relaxed
 @given(layers(3), st.integers(1, 3))
 def test_nothing_is_shorter_than_the_bound(stages: tuple[Stage, ...], chunks: int) -> None:
     """All orders of up to 7 tasks."""
@@ -104,13 +108,13 @@ def test_nothing_is_shorter_than_the_bound(stages: tuple[Stage, ...], chunks: in
     assert found.bound <= best <= found.run.length
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(8))
 def test_against_a_solver(seed: int) -> None:
-    """OR-Tools' CP-SAT proves what is the best for 3 chunks of 3 layers; we come within 3% and never below."""
+    """OR-Tools' CP-SAT proves what is the best for 3 chunks of 2 layers: we are within a ninth."""
     need(cp_model, "ortools is not installed")
     rng = random.Random(seed)
     layer = [replace(s, cost=rng.randint(1, 20), growth=rng.randint(0, 8) * s.attention) for s in TWO_TO_ONE]
-    tasks = tasks_of(layer * 3, 3)
+    tasks = tasks_of(layer * 2, 3)
     found = schedule(tasks)
     model = cp_model.CpModel()
     starts = [model.new_int_var(0, found.run.length, "") for _ in tasks]
@@ -120,16 +124,60 @@ def test_against_a_solver(seed: int) -> None:
         for k in t.after:
             model.add(starts[k] + tasks[k].cost <= start)
     for unit in ("cpu", NPU):
-        own = [
-            model.new_fixed_size_interval_var(s, t.cost, "")
-            for s, t in zip(starts, tasks, strict=True)
-            if t.unit == unit
-        ]
-        model.add_no_overlap(own)
+        own = [(start, t.cost) for start, t in zip(starts, tasks, strict=True) if t.unit == unit]
+        model.add_no_overlap([model.new_fixed_size_interval_var(*o, "") for o in own])
     model.minimize(end)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
-    solver.parameters.max_deterministic_time = 10
-    status = solver.solve(model)
-    assert found.bound <= solver.value(end)
-    print(seed, status, solver.best_objective_bound, solver.value(end), found.bound, found.run.length, found.rule, solver.wall_time)
+    assert solver.solve(model) == cp_model.OPTIMAL
+    assert found.bound <= solver.value(end) <= found.run.length <= solver.value(end) * 10 / 9
+
+
+def test_a_table_that_is_not_legal() -> None:
+    tasks = (Task(0, 0, "cpu", 1), Task(0, 1, NPU, 1, (0,)), Task(0, 2, "cpu", 1, (1,)), Task(1, 0, NPU, 1))
+    assert follow(tasks, {"cpu": (0, 2), NPU: (3, 1)}).starts == (0, 1, 2, 0)
+    with pytest.raises(InternalError, match="deadlock: cpu at task 2, npu at task 1"):
+        follow(tasks, {"cpu": (2, 0), NPU: (1, 3)})
+    for table in ({"cpu": (0, 2), NPU: (1,)}, {"cpu": (0, 2, 2), NPU: (1, 3)}, {"cpu": (0, 2, 1), NPU: (3,)}):
+        with pytest.raises(InternalError, match="each task once"):
+            follow(tasks, table)
+
+
+def test_nothing_to_do() -> None:
+    found = schedule(())
+    assert (found.run.length, found.bound, found.run.bubble(NPU), dict(found.run.table)) == (0, 0, 0.0, {})
+
+
+def test_the_figures_of_systems() -> None:
+    """In ms at 4 chunks: in order 2167, the heuristic 1352, the NPU's own work 1260; 1420 and FIFO's 1326 where
+    attention does not grow. One table of costs meets them all.
+    """
+    assert len(TWO_TO_ONE) * 24 == 144
+    assert sum(not s.attention for s in TWO_TO_ONE * 24) == 120
+    tasks = tasks_of(TWO_TO_ONE * 24, 4)
+    assert sum(t.cost for t in tasks) // 1000 == 2166
+    assert sum(t.cost for t in tasks if t.unit == NPU) == 1_260_000
+    grown, level = schedule(tasks), schedule(tasks_of([replace(s, growth=0) for s in TWO_TO_ONE * 24], 4))
+    assert [round(grown.lengths[r] / 1000) for r in ("in order", "freeing")] == [2163, 1353]
+    assert [round(level.lengths[r] / 1000) for r in ("fifo", "freeing")] == [1326, 1420]
+    assert round(in_order(tasks).bubble(NPU), 2) == 0.42
+
+
+def test_the_bars_at_two_to_one() -> None:
+    """At 24 layers and 4 chunks: no bubble, and proved to be the best. From 2 chunks on 1.5 times as fast as in order."""
+    found = schedules(TWO_TO_ONE * 24, 8)
+    four = found[3]
+    assert four.run.length == four.bound == 1_261_240
+    assert four.run.bubble(NPU) == 0.0
+    assert four.lengths["in order"] / four.run.length > 1.7
+    for s in found[1:]:
+        assert s.lengths["in order"] / s.run.length > 1.5
+        assert s.run.bubble(NPU) < 0.02
+        assert s.run.length < 1.02 * s.bound
+
+
+def test_graphs_are_shared() -> None:
+    stages = [replace(s, bytes=1 if s.attention else 1000, bytes_growth=s.attention) for s in TWO_TO_ONE]
+    assert graph_bytes(stages, 4) == 5000 + 1 + 2 + 3 + 4
+    assert graph_bytes(stages, 4, shared=False) == 4 * 5000 + 10
+    assert graph_bytes(stages, 1) == graph_bytes(stages, 1, shared=False)
