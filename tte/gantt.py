@@ -13,7 +13,7 @@ IDLE = "peak"  # the colour of bubbles
 
 
 def gantt(runs: Mapping[str, Run], bound: int, unit: str = "ticks") -> Picture:
-    """The named runs of the same tasks, one below the other; `bound` is a lower bound of their length, `unit` a tick's."""
+    """Named runs of the same tasks, one below the other, a lower bound of their lengths, and what a tick is."""
     return _Layout(runs, bound, unit).picture()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tte.timetable import Task
 
@@ -38,6 +38,38 @@ def tasks_of(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
             cost = stage.cost + chunk * stage.growth
             found.append(Task(chunk, position, stage.unit, cost, after, stage.crossing))
     return tuple(found)
+
+
+def split_attention(stages: Sequence[Stage], parts: int) -> tuple[Stage, ...]:
+    """Attention in so many parts, each of its share of the heads.
+
+    They depend on each other no more than heads do; between them the CPU can serve other chunks, which would otherwise
+    leave the NPU idle while they wait.
+    """
+    found: list[Stage] = []
+    places: list[range] = []  # by position in `stages`, those in `found`
+    for position, stage in enumerate(stages):
+        pieces = parts if stage.attention else 1
+        places.append(range(len(found), len(found) + pieces))
+        read = [p for back in stage.needs if back <= position for p in places[position - back]]
+        for part, place in enumerate(places[-1]):
+            found.append(
+                replace(
+                    stage,
+                    cost=_share(stage.cost, part, pieces),
+                    growth=_share(stage.growth, part, pieces),
+                    crossing=_share(stage.crossing, part, pieces),
+                    bytes=_share(stage.bytes, part, pieces),
+                    bytes_growth=_share(stage.bytes_growth, part, pieces),
+                    needs=tuple(place - p for p in read),
+                )
+            )
+    return tuple(found)
+
+
+def _share(whole: int, part: int, parts: int) -> int:
+    """Of a number that is divided as evenly as can be."""
+    return whole * (part + 1) // parts - whole * part // parts
 
 
 def graph_bytes(stages: Sequence[Stage], chunks: int, shared: bool = True) -> int:
