@@ -85,8 +85,8 @@ class Config:
 def decoder(name: str, config: Config, weights: Mapping[str, Array], chunk: int = CHUNK) -> Module:
     """The module of a model, whose weights (f32) are named and shaped as `Config.weights` says.
 
-    prefill(tokens s32[c], span s32[2]) and decode(token s32[1], span s32[2]) return logits f32[1,vocab], of the last of
-    the tokens: span is (position of the first, how many count). `chunk` is c, at most as long as the context. Both
+    prefill(tokens s32[c], where s32[2]) and decode(token s32[1], where s32[2]) return logits f32[1,vocab], of the last
+    of the tokens: `where` is (position of the first, how many count). `chunk` is c, at most as long as the context. Both
     graphs read and write the same caches of keys and values.
     """
     config.check(name)
@@ -126,10 +126,16 @@ def _constants(name: str, config: Config, weights: Mapping[str, Array], into: Bu
             raise BadModel(name, f"{key} is {array.dtype}{list(array.shape)}, not float32{list(wanted[key])}")
         if not np.isfinite(array).all():
             raise BadModel(name, f"{key} holds numbers that are not finite")
-        layer, _, rest = key.rpartition(".") if key[0].isdigit() else ("", "", key)
-        told = f"{rest}{layer}".replace(".", "_")
+        kind = "b" if key in biases else "w" if key in shapes else ""
+        told = "_".join(filter(None, (_told(key.removesuffix(".bias")), kind)))
         found.append((key, into.constant(told, TensorType(array.shape, DType.F32), array)))
     return found
+
+
+def _told(key: str) -> str:
+    """The key of a weight as a name in C: `0.q` is q0."""
+    layer, dot, part = key.partition(".")
+    return part + layer if dot else key
 
 
 class _Writer:
@@ -139,7 +145,7 @@ class _Writer:
         self.config, self.values = config, values
         self.b = Builder(name, states.states)
         self.tokens = self.b.input("token" if n == 1 else "tokens", TensorType((n,), DType.S32))
-        self.span = self.b.input("span", SPAN)
+        self.span = self.b.input("where", SPAN)
         self.updates: list[tuple[Value, Value]] = []
 
     def graph(self) -> Graph:
@@ -183,7 +189,7 @@ class _Writer:
 
     def linear(self, key: str, x: Value) -> Value:
         """x . w^T, and the bias where there is one."""
-        (y,) = self.b.emit(Linear(), x, self.values[key], *self.bias(key), name=self.values[key].name, source=key)
+        (y,) = self.b.emit(Linear(), x, self.values[key], *self.bias(key), name=_told(key))
         return y
 
     def bias(self, key: str) -> tuple[Value, ...]:
