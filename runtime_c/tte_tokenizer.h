@@ -7,8 +7,8 @@
 
 #include "tte/tte.h"
 
-/** The token that begins a text, and the first of 256 that stand for a byte each. */
-enum { TTE_BOS = 1, TTE_BYTES = 3 };
+/** The tokens that begin and end a text, and the first of 256 that stand for a byte each. */
+enum { TTE_BOS = 1, TTE_EOS = 2, TTE_BYTES = 3 };
 
 /**
  * The tokens of a model: the text of token i is text[starts[i]] to text[starts[i + 1]], and of two neighbours those are

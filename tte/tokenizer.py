@@ -17,7 +17,7 @@ import numpy as np
 from tte.errors import BadModel
 from tte.types import Array, Bytes
 
-BOS, BYTES = 1, 3  # the token that begins a text, and the first of 256 that stand for a byte each
+BOS, EOS, BYTES = 1, 2, 3  # the tokens that begin and end a text, and the first of 256 that stand for a byte each
 MOST_CONTINUED = 3  # bytes that may follow the first one of a character
 
 
@@ -37,6 +37,19 @@ class Tokenizer:
     def longest(self) -> int:
         """Bytes of the longest token."""
         return max(map(len, self.pieces))
+
+    @property
+    def data(self) -> Bytes:
+        """The bytes of its file."""
+        rows = (struct.pack("<fi", s, len(p)) + p for s, p in zip(self.scores.tolist(), self.pieces, strict=True))
+        return struct.pack("<i", self.longest) + b"".join(rows)
+
+    @property
+    def tables(self) -> dict[str, Array]:
+        """What tte_tokenizer of runtime_c/tte_tokenizer.h points to."""
+        starts = np.cumsum([0, *map(len, self.pieces)]).astype(np.int32)
+        text = np.frombuffer(b"".join(self.pieces), np.uint8)
+        return {"text": text, "starts": starts, "scores": self.scores, "order": self.order}
 
     @cached_property
     def _known(self) -> dict[Bytes, int]:
@@ -77,23 +90,17 @@ class Tokenizer:
         return found
 
 
-def read_tokenizer(path: Path, vocab: int) -> Tokenizer:
+def read_tokenizer(path: Path) -> Tokenizer:
     """Read a file of llama2.c: the longest token (s32), then of each token its score (f32), length (s32) and bytes."""
-    return parse_tokenizer(str(path), path.read_bytes(), vocab)
-
-
-def parse_tokenizer(where: str, data: Bytes, vocab: int) -> Tokenizer:
-    """The tokenizer in the bytes of a file, for a model that knows so many tokens."""
-    pieces, scores, at = list[Bytes](), list[float](), 4
-    while at < len(data) and len(pieces) <= vocab:
+    data, pieces, scores, at = path.read_bytes(), list[Bytes](), list[float](), 4
+    while at < len(data):
         score, length = struct.unpack_from("<fi", data.ljust(at + 8, b"\xff"), at)
         at += 8
         if not 0 <= length <= len(data) - at or score != score:
-            raise BadModel(where, f"token {len(pieces)} is cut short", "give a tokenizer.bin of llama2.c")
+            raise BadModel(str(path), f"token {len(pieces)} makes no sense", "give a tokenizer.bin of llama2.c")
         pieces.append(data[at : at + length])
         scores.append(score)
         at += length
-    if len(pieces) != vocab or vocab < BYTES + 256:
-        known = f"more than {vocab}" if len(pieces) > vocab else f"{len(pieces)}"
-        raise BadModel(where, f"holds {known} tokens, the model knows {vocab}", "give the tokenizer of this model")
+    if len(pieces) < BYTES + 256:
+        raise BadModel(str(path), f"holds {len(pieces)} tokens, too few", "give a tokenizer.bin of llama2.c")
     return Tokenizer(tuple(pieces), np.asarray(scores, np.float32))
