@@ -1,6 +1,6 @@
-"""Where the rows of a chunk of tokens lie in a sequence, bit for bit runtime_c/tte_chunk.h. Floor 2.
+"""Where the rows of a chunk of tokens lie in a sequence, bit for bit runtime_c/tte_chunk.h.
 
-span = (start, count), s32[2]: row i of a chunk is position start + i, and rows from `count` on are padding.
+span = (start, count), s32[2]: row i of a chunk is position start + i, and rows from `count` on are padding. Floor 2.
 """
 
 from __future__ import annotations
