@@ -58,12 +58,19 @@ class Tokenizer:
     def encode(self, text: Bytes) -> tuple[int, ...]:
         """BOS, then the tokens of the text with a space before it; an empty text has none."""
         found = [*self._characters(b" "), *self._characters(text)] if text else []
-        while True:
-            joined = (self._known.get(self.pieces[a] + self.pieces[b], -1) for a, b in pairwise(found))
-            best = max(((self.scores[t], -i, t) for i, t in enumerate(joined) if t >= 0), default=None)
-            if best is None:
-                return (BOS, *found)
-            found[-best[1] : 2 - best[1]] = [best[2]]
+        scores = self.scores.tolist()
+
+        def joined(first: int, last: int) -> list[int]:
+            """What each of these tokens makes with the next one, up to `last`; -1 for nothing."""
+            return [self._known.get(self.pieces[a] + self.pieces[b], -1) for a, b in pairwise(found[first : last + 1])]
+
+        pairs = joined(0, len(found))
+        while any(t >= 0 for t in pairs):
+            best = max((i for i, t in enumerate(pairs) if t >= 0), key=lambda i: scores[pairs[i]])  # the first of equals
+            found[best : best + 2] = [pairs.pop(best)]
+            before = max(best - 1, 0)
+            pairs[before : best + 1] = joined(before, best + 1)
+        return (BOS, *found)
 
     def decode(self, before: int, token: int) -> Bytes:
         """The text that a token adds after another; the space that begins a text is none of it."""
