@@ -14,7 +14,28 @@ from tte.speech import context
 from tte.tokenizer import BOS, EOS, Tokenizer
 from tte.types import Array
 
-WORDS = (" ", "a", "b", "n", "an", "na", " b", "ban", "ana", "\n", "é", "ü", "日", "本", "日本", "", "an", "  ", " ban", "ana b")
+WORDS = (
+    " ",
+    "a",
+    "b",
+    "n",
+    "an",
+    "na",
+    " b",
+    "ban",
+    "ana",
+    "\n",
+    "é",
+    "ü",
+    "日",
+    "本",
+    "日本",
+    "",
+    "an",
+    "  ",
+    " ban",
+    "ana b",
+)
 TINY = Config(16, 20, 2, 4, 2, 259 + len(WORDS), 40)
 
 
@@ -31,7 +52,7 @@ def tiny(config: Config = TINY, chunk: int = 8, seed: int = 0, biases: bool = Fa
     rng = np.random.default_rng(seed)
     shapes = config.weights
     if biases:
-        shapes |= {f"{k}.bias": s[:1] for k, s in shapes.items() if k != "embedding"}
+        shapes |= config.biases
     return decoder("tiny", config, {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()}, chunk)
 
 
@@ -79,3 +100,17 @@ def said(module: Module, words: Tokenizer, request: Request) -> bytes:
             break
         logits, states = step(module.graph("decode"), tokens[-1:], len(tokens) - 1, states)
     return found
+
+
+def checkpoint(config: Config = TINY, seed: int = 0) -> bytes:
+    """The weights of `tiny` as a file of llama2.c; an own classifier makes the number of tokens negative."""
+    c, shapes = config, config.weights
+    rng = np.random.default_rng(seed)
+    arrays = {k: rng.standard_normal(s).astype(np.float32) for k, s in shapes.items()}
+    layered = ("attention_norm", "q", "k", "v", "o", "ffn_norm", "gate", "down", "up")
+    names = ["embedding", *(f"{i}.{part}" for part in layered for i in range(c.layers)), "norm"]
+    vocab = c.vocab if c.tied else -c.vocab
+    numbers = np.int32([c.dim, c.hidden, c.layers, c.heads, c.kv_heads, vocab, c.seq])
+    tables = np.full(c.seq * c.head, np.nan, np.float32)  # must not be read
+    last = [] if c.tied else [arrays["classifier"]]
+    return b"".join(a.tobytes() for a in (numbers, *(arrays[n] for n in names), tables, *last))

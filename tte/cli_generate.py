@@ -22,8 +22,12 @@ def generate_(
     folder: Annotated[Path, typer.Argument(help="A folder of `tte compile MODEL --tokenizer FILE`.")],
     prompt: Annotated[str, typer.Argument(help="How the text begins.")] = "",
     tokens: Annotated[int, typer.Option(min=0, help="How many to add at most.")] = 256,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token; higher ones draw more freely.")] = 0.0,
-    top_p: Annotated[float, typer.Option(help="Draw only from the likeliest tokens that together have this share.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token; higher ones draw more freely.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw only from the likeliest tokens that together have this share.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of what is drawn.")] = 0,
 ) -> None:
     """Let a compiled language model go on with a text, which is printed as it comes."""

@@ -31,13 +31,16 @@ class Request:
 
     prompt: Bytes
     tokens: int
-    sampler: Sampler = Sampler()
+    sampler: Sampler
 
     @property
     def sent(self) -> Bytes:
         """What the project's program reads."""
         s = self.sampler
-        return struct.pack("<IIiffi", GENERATE, len(self.prompt), self.tokens, s.temperature, s.top_p, s.seed) + self.prompt
+        return (
+            struct.pack("<IIiffi", GENERATE, len(self.prompt), self.tokens, s.temperature, s.top_p, s.seed)
+            + self.prompt
+        )
 
 
 def generate(elf: Path, board: Board, speech: Speech, request: Request) -> Iterator[Bytes]:

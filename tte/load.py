@@ -42,7 +42,9 @@ def load_model(path: Path, chunk: int | None = None) -> Module:
         raise TteError(str(path), "is a directory", "give a .tflite, .onnx or .bin file")
     importer = IMPORTERS.get(path.suffix.lower())
     if importer is None:
-        raise Unsupported(str(path), f"unknown kind of model {path.suffix!r}", "supported: .tflite, .onnx, .bin (llama2.c)")
+        raise Unsupported(
+            str(path), f"unknown kind of model {path.suffix!r}", "supported: .tflite, .onnx, .bin (llama2.c)"
+        )
     if path.stat().st_size == 0:
         raise BadModel(str(path), "is empty")
     if chunk is not None and path.suffix.lower() not in SPEAKING:

@@ -51,7 +51,7 @@ class Session:
         return found, measure(self.folder, self.board, {"infer": layers} if layers else {}, found.stack)
 
     def measure(self) -> Measured:
-        """Run on random inputs: an inference, and where the model learns a training step; or all that it has instead."""
+        """Run once: an inference on random inputs and, of a model that learns, a training step; else each function."""
         names = [g.name for g in self.module.graphs]
         if "infer" not in names:
             with progress(f"building {self.record.model} for {self.board.name}"):
@@ -117,9 +117,7 @@ def open_project(folder: Path, board: str | None = None) -> Session:
 
 
 @contextmanager
-def new_project(
-    model: Path, board: Board, options: Options, out: Path, chunk: int | None = None
-) -> Generator[Session]:
+def new_project(model: Path, board: Board, options: Options, out: Path, chunk: int | None = None) -> Generator[Session]:
     """Compile `model` to a new folder, which becomes `out` when the block ends well; `chunk` as in `load_model`."""
     with fresh_project(out) as folder:
         with progress(f"reading {model.name}"):

@@ -5,6 +5,7 @@ Source: github.com/karpathy/llama2.c, tokenizer.py and run.c. Floor 1.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ class Tokenizer:
 
         pairs = joined(0, len(found))
         while any(t >= 0 for t in pairs):
-            best = max((i for i, t in enumerate(pairs) if t >= 0), key=lambda i: scores[pairs[i]])  # the first of equals
+            best = max(
+                (i for i, t in enumerate(pairs) if t >= 0), key=lambda i: scores[pairs[i]]
+            )  # the first of equals
             found[best : best + 2] = [pairs.pop(best)]
             before = max(best - 1, 0)
             pairs[before : best + 1] = joined(before, best + 1)
@@ -103,7 +106,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     while at < len(data):
         score, length = struct.unpack_from("<fi", data.ljust(at + 8, b"\xff"), at)
         at += 8
-        if not 0 <= length <= len(data) - at or score != score:
+        if not 0 <= length <= len(data) - at or math.isnan(score):
             raise BadModel(str(path), f"token {len(pieces)} makes no sense", "give a tokenizer.bin of llama2.c")
         pieces.append(data[at : at + length])
         scores.append(score)

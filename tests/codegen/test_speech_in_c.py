@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,8 @@ int32_t sample(float temperature, float top_p, int32_t seed, const float *logits
     return tte_sample(&s, logits, n, position, weights, heap);
 }
 """
-FLAGS = "-std=c11 -O2 -ffp-contract=off -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror".split()
-TRAPS = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-shared", "-fPIC", "-I.")
+FLAGS = ("-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Wshadow")
+TRAPS = ("-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-shared", "-fPIC", "-I.")
 GUARD = -77
 
 
@@ -89,7 +90,7 @@ def test_encoding(library: ctypes.CDLL, text: bytes) -> None:
     assert encoded(library, text) == found
     assert found[0] == BOS
     assert words.text(found[1:]) == text  # nothing is lost
-    for before, token in zip(found, found[1:], strict=False):
+    for before, token in pairwise(found):
         assert decoded(library, before, token) == words.decode(before, token)
 
 
@@ -154,5 +155,3 @@ def stories(shared: Path) -> Tokenizer:
 def test_a_real_tokenizer(stories: Tokenizer, shared: Path) -> None:
     assert stories.encode(b"Once upon a time") == (1, 403, 407, 261, 378)
     assert stories.data == (shared / "models" / "tok512.bin").read_bytes()
-
-

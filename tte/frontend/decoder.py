@@ -63,7 +63,7 @@ class Config:
 
     @property
     def weights(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights. Each but the embedding may have a bias beside it: `<name>.bias`."""
+        """Names and shapes of the weights that a model must have."""
         d, h, kv = self.dim, self.hidden, self.kv_dim
         found: dict[str, tuple[int, ...]] = {"embedding": (self.vocab, d)}
         for i in range(self.layers):
@@ -71,6 +71,11 @@ class Config:
             found |= {f"{i}.o": (d, d), f"{i}.ffn_norm": (d,), f"{i}.up": (h, d), f"{i}.down": (d, h)}
             found |= {f"{i}.gate": (h, d)} if self.activation == "swiglu" else {}
         return found | {"norm": (d,)} | ({} if self.tied else {"classifier": (self.vocab, d)})
+
+    @property
+    def biases(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what may stand beside the weights."""
+        return {f"{name}.bias": shape[:1] for name, shape in self.weights.items() if name != "embedding"}
 
     def check(self, where: str) -> None:
         """Raise BadModel unless the numbers fit each other."""
@@ -83,11 +88,11 @@ class Config:
 
 
 def decoder(name: str, config: Config, weights: Mapping[str, Array], chunk: int = CHUNK) -> Module:
-    """The module of a model, whose weights (f32) are named and shaped as `Config.weights` says.
+    """The module of a model, whose weights (f32) are named and shaped as `Config.weights` and `Config.biases` say.
 
     prefill(tokens s32[c], where s32[2]) and decode(token s32[1], where s32[2]) return logits f32[1,vocab], of the last
-    of the tokens: `where` is (position of the first, how many count). `chunk` is c, at most as long as the context. Both
-    graphs read and write the same caches of keys and values.
+    of the tokens: `where` is (position of the first, how many count). `chunk` is c, at most as long as the context.
+    Both graphs read and write the same caches of keys and values.
     """
     config.check(name)
     if chunk < 1:
@@ -113,15 +118,16 @@ def rotations(config: Config) -> Array:
 def _constants(name: str, config: Config, weights: Mapping[str, Array], into: Builder) -> list[tuple[str, Value]]:
     """Weights, biases and rotations as states in flash, after their shapes were checked."""
     shapes = config.weights
-    biases = {f"{n}.bias": s[:1] for n, s in shapes.items() if n != "embedding"}
+    biases = config.biases
     if missing := shapes.keys() - weights.keys():
         raise BadModel(name, f"the weight {min(missing)} is missing")
     if unknown := weights.keys() - shapes.keys() - biases.keys():
         raise Unsupported(name, f"the weight {min(unknown)} has no place in this kind of model")
     arrays = {**weights, "rotations": rotations(config)}
-    wanted = shapes | biases | {"rotations": arrays["rotations"].shape}
+    wanted: dict[str, tuple[int, ...]] = shapes | biases | {"rotations": arrays["rotations"].shape}
     found = []
-    for key, array in arrays.items():
+    for key in (k for k in wanted if k in arrays):
+        array = arrays[key]
         if array.shape != wanted[key] or array.dtype != np.float32:
             raise BadModel(name, f"{key} is {array.dtype}{list(array.shape)}, not float32{list(wanted[key])}")
         if not np.isfinite(array).all():
