@@ -18,10 +18,10 @@ TTE_INLINE void tte_linear_hvx_finish(const tte_linear_s8_params *p, const tte_l
     const tte_hvx_finisher f = tte_hvx_finish_by(t->q + 1);
     HVX_Vector s[TTE_HVX_ROWS];
     tte_hvx_dots(s, t->q[0], t->x, t->w, t->k, rows);
-    for (int32_t r = 0; r < TTE_HVX_ROWS; r++) {
+    TTE_HVX_EACH (int32_t r = 0; r < TTE_HVX_ROWS; r++) {
         s[r] = tte_hvx_finish(s[r], &f, p->shift);
     }
-    for (int32_t r = 0; r < rows; r++) {
+    TTE_HVX_EACH (int32_t r = 0; r < rows; r++) {
         const HVX_Vector four = tte_hvx_narrow(s + r / 4 * 4, p->zero_y, p->lo, p->hi);
         tte_hvx_store(t->y + r * t->pitch, four, r % 4 * TTE_HVX_SUMS, t->n);
     }
@@ -32,8 +32,11 @@ TTE_INLINE void tte_linear_hvx_reals(const tte_linear_hvx_tile *t, int32_t rows)
 {
     HVX_Vector s[TTE_HVX_ROWS];
     tte_hvx_dots(s, t->q[0], t->x, t->w, t->k, rows);
-    for (int32_t r = 0; r < rows; r++) {
-        tte_hvx_store(t->y + r * t->pitch, tte_hvx_real(s[r], t->q[1], t->q[2]), 0, t->n * (int32_t)sizeof(float));
+    TTE_HVX_EACH (int32_t r = 0; r < rows; r++) {
+        s[r] = tte_hvx_real(s[r], t->q[1], t->q[2]);
+    }
+    TTE_HVX_EACH (int32_t r = 0; r < rows; r++) {
+        tte_hvx_store(t->y + r * t->pitch, s[r], 0, t->n * (int32_t)sizeof(float));
     }
 }
 

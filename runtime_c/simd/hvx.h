@@ -16,6 +16,9 @@
 /** Bytes of a vector, its sums, and rows of x that are multiplied at once. */
 enum { TTE_HVX_BYTES = 128, TTE_HVX_SUMS = 32, TTE_HVX_ROWS = 8 };
 
+/** Before a loop over an array of vectors, which are kept in registers only if no index varies. */
+#define TTE_HVX_EACH _Pragma("clang loop unroll(full)") for
+
 /** The first vector at or after p. */
 TTE_INLINE HVX_Vector *tte_hvx_aligned(int8_t *p)
 {
@@ -37,19 +40,15 @@ TTE_INLINE HVX_Vector tte_hvx_load(const int8_t *x, int32_t n, int32_t room, HVX
     return n < TTE_HVX_BYTES ? Q6_V_vand_QV(Q6_Q_vsetq_R(n), v) : v;
 }
 
-/** Store bytes at <= i < at + n of v to y; 0 < n. */
+/** Store bytes at <= i < at + n of v to y; 0 < n. No branch, since clang would move what made v behind it. */
 TTE_INLINE void tte_hvx_store(void *y, HVX_Vector v, int32_t at, int32_t n)
 {
-    const int32_t first = (int32_t)((uintptr_t)y & (TTE_HVX_BYTES - 1)), end = first + n;
+    const int32_t first = (int32_t)((uintptr_t)y & (TTE_HVX_BYTES - 1)), over = first + n - TTE_HVX_BYTES;
     HVX_Vector *const line = (HVX_Vector *)(void *)((int8_t *)y - first);
     const HVX_Vector turned = Q6_V_vror_VR(v, at - first);
-    const HVX_VectorPred before = Q6_Q_vsetq_R(first);
-    if (end <= TTE_HVX_BYTES) {
-        Q6_vmem_QRIV(Q6_Q_and_QQn(Q6_Q_vsetq2_R(end), before), line, turned);
-    } else {
-        Q6_vmem_QnRIV(before, line, turned);
-        Q6_vmem_QRIV(Q6_Q_vsetq_R(end), line + 1, turned);
-    }
+    const HVX_VectorPred until = Q6_Q_vsetq2_R(TTE_HVX_BYTES + tte_min_s32(over, 0));
+    Q6_vmem_QRIV(Q6_Q_and_QQn(until, Q6_Q_vsetq_R(first)), line, turned);
+    Q6_vmem_QRIV(Q6_Q_vsetq_R(tte_max_s32(over, 0)), line + (over > 0), turned);
 }
 
 /** Words of two vectors in turn. */
@@ -96,12 +95,12 @@ TTE_INLINE void tte_hvx_pack(const int8_t *x, int32_t m, int32_t k, HVX_Vector *
         HVX_Vector sums = Q6_V_vzero();
         for (int32_t j = 0; j < k; j += TTE_HVX_BYTES) {
             HVX_Vector v[TTE_HVX_ROWS];
-            for (int32_t r = 0; r < TTE_HVX_ROWS; r++) {
+            TTE_HVX_EACH (int32_t r = 0; r < TTE_HVX_ROWS; r++) {
                 const int32_t at = tte_min_s32(i + r, m - 1) * k + j;
                 v[r] = tte_hvx_load(x + at, tte_min_s32(k - j, TTE_HVX_BYTES), m * k - at, spare);
             }
             tte_hvx_transpose(v);
-            for (int32_t g = 0; g < TTE_HVX_ROWS && j + 16 * g < k; g++) {
+            TTE_HVX_EACH (int32_t g = 0; g < TTE_HVX_ROWS && j + 16 * g < k; g++) {
                 sums = Q6_Vw_vrmpyacc_VwVubVb(sums, Q6_V_vsplat_R(0x01010101), v[g]);
                 to[1 + j / 16 + g] = v[g];
             }
@@ -118,11 +117,11 @@ TTE_INLINE void tte_hvx_dots(HVX_Vector *s, HVX_Vector bias, const HVX_Vector *x
 {
     const int32_t *const corrections = (const int32_t *)(const void *)x;
     const int64_t *fours = (const int64_t *)(const void *)(x + 1);
-    for (int32_t i = 0; i < rows; i++) {
+    TTE_HVX_EACH (int32_t i = 0; i < rows; i++) {
         s[i] = Q6_Vw_vadd_VwVw(bias, Q6_V_vsplat_R(corrections[i]));
     }
     for (int32_t steps = (k + 3) / 4; steps > 0; steps--, w++, fours += TTE_HVX_ROWS / 2) {
-        for (int32_t i = 0; i < rows; i += 2) {
+        TTE_HVX_EACH (int32_t i = 0; i < rows; i += 2) {
             const int64_t two = fours[i / 2];
             s[i] = Q6_Vw_vrmpyacc_VwVubRb(s[i], *w, (int32_t)two);
             if (i + 1 < rows) {
@@ -130,7 +129,7 @@ TTE_INLINE void tte_hvx_dots(HVX_Vector *s, HVX_Vector bias, const HVX_Vector *x
             }
         }
     }
-    for (int32_t i = rows; i < TTE_HVX_ROWS; i++) {
+    TTE_HVX_EACH (int32_t i = rows; i < TTE_HVX_ROWS; i++) {
         s[i] = s[rows - 1];
     }
 }
