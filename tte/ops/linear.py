@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import dsp, fixed, mve
+from tte import dsp, fixed, hvx, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -73,6 +73,32 @@ class Linear(Op):
             pack=dsp.by_pairs,
             per_mac=1.4,
             per_out=12.0,
+        ),
+        Kernel(
+            "tte_linear_s8_hvx",
+            "linear_s8_hvx.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="hvx",
+            when=hvx.once,
+            needs="one rounding",
+            scratch=lambda ins, outs, params: hvx.packed(*ins[0].shape),
+            pack=hvx.dots,
+            per_mac=0.005,
+            per_out=0.5,
+        ),
+        Kernel(
+            "tte_linear_s8_f32_hvx",
+            "linear_s8_hvx.h",
+            (S8, S8, S32),
+            (F32,),
+            isa="hvx",
+            when=hvx.plain,
+            needs="no clamp, nor extreme scales",
+            scratch=lambda ins, outs, params: hvx.packed(*ins[0].shape),
+            pack=hvx.reals,
+            per_mac=0.005,
+            per_out=0.8,
         ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel(
