@@ -13,7 +13,8 @@ from tte.types import Array
 F32 = np.float32
 EXP = tuple(map(F32, (0.00139465043, 0.00836918782, 0.0416662619, 0.166665152, 0.5)))  # our fits, least squares
 TANH = tuple(map(F32, (-0.00577290216, 0.0207005311, -0.0537586398, 0.133316681, -0.333332896)))
-
+ERF = tuple(map(F32, (-0.000569663534, 0.00493449671, -0.0267269667, 0.112807877, -0.376124144, 0.128379151)))
+ERFC = tuple(map(F32, (0.00115487631, -0.0148107624, 0.0887279361, 0.654356837, 1.11752987, 0.00264683412)))  # -log
 LOG = tuple(map(F32, (2 / 9, 2 / 7, 2 / 5, 2 / 3)))  # of the series of log((1 + s) / (1 - s)); |s| < 0.172
 
 
@@ -50,6 +51,27 @@ def tanh(x: Array) -> Array:
     near = p * square * size + size
     far = F32(1) - F32(2) / (exp(size + size) + F32(1))
     result: Array = np.copysign(np.where(size < F32(0.625), near, far), x).astype(x.dtype)
+    return result
+
+
+def erf(x: Array) -> Array:
+    """The error function within 2 units in the last place: a polynomial near zero, else by exp; 1 from 4 on."""
+    x = np.asarray(x)
+    size = np.minimum(abs(x), F32(4)).astype(x.dtype)
+    square = size * size
+    near, far = np.full_like(x, ERF[0]), np.full_like(x, ERFC[0])
+    for c in ERF[1:]:
+        near = near * square + c
+    for c in ERFC[1:]:
+        far = far * size + c
+    y = np.where(size < F32(1), near * size + size, F32(1) - exp(-far))
+    result: Array = np.copysign(y, x).astype(x.dtype)
+    return result
+
+
+def total(x: Array) -> Array:
+    """Sums along the last axis, which stays, added in order to 0."""
+    result: Array = np.add.accumulate(x, -1)[..., -1:] + x.dtype.type(0)
     return result
 
 

@@ -9,7 +9,10 @@ typedef struct {
     float low, high;
 } tte_linear_f32_params;
 
-/** y[m,n] = clamp(sum over k of x[m,k] * w[n,k] + b[n], low, high); products are added in order of k, the bias last. */
+/**
+ * y[m,n] = clamp(sum over k of x[m,k] * w[n,k] + b[n], low, high); products are added in order of k, the bias last.
+ * b may be NULL.
+ */
 TTE_KERNEL tte_linear_f32(const tte_linear_f32_params *p, const float *restrict x, const float *restrict w,
                           const float *restrict b, float *restrict y)
 {
@@ -19,7 +22,7 @@ TTE_KERNEL tte_linear_f32(const tte_linear_f32_params *p, const float *restrict 
             for (int32_t l = 0; l < p->k; l++) {
                 sum += x[i * p->k + l] * w[j * p->k + l];
             }
-            sum += b[j];
+            sum += b ? b[j] : 0.0f;
             y[i * p->n + j] = sum < p->low ? p->low : sum > p->high ? p->high : sum;
         }
     }

@@ -17,7 +17,7 @@ MAX_K = 2**15  # 255 * 128 * 2**15 < 2**30, which leaves the bias its whole rang
 
 @dataclass(frozen=True, slots=True)
 class Linear(Op):
-    """y[m,n] = clamp(x[m,k] . w[n,k]^T + b[n], low, high).
+    """y[m,n] = clamp(x[m,k] . w[n,k]^T + b[n], low, high); in f32, b may be absent.
 
     In s8, w is symmetric with a scale per row or one for all, b is s32 at scale s_x * s_w, and sums are brought back
     to `out` by `rounding`; where `out` is None, y is f32: f32(sum) * f32(s_x * s_w).
@@ -29,6 +29,7 @@ class Linear(Op):
     rounding: Rounding = Rounding.SINGLE
 
     operands = ("x", "w", "b")
+    optional = 1
     kernels = (
         Kernel("tte_linear_s8", "linear_s8.h", (S8, S8, S32), (S8,), per_mac=7.0),
         Kernel(
@@ -100,17 +101,27 @@ class Linear(Op):
             per_out=0.8,
         ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
-        Kernel("tte_linear_f32", "linear_f32.h", (F32, F32, F32), (F32,), per_mac=6.0),
+        Kernel(
+            "tte_linear_f32",
+            "linear_f32.h",
+            (F32, F32, F32),
+            (F32,),
+            optional=1,
+            takes=("w", "b", "y"),
+            per_mac=6.0,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
-        """x[m,k], w[n,k], b[n] give y[m,n]."""
-        x, w, b = types
+        """x[m,k], w[n,k] and perhaps b[n] give y[m,n]."""
+        x, w = types[:2]
         self.expect(len(x.shape) == len(w.shape) == 2, f"x and w must be matrices, not {x} and {w}")
         self.expect(0 not in (*x.shape, *w.shape), f"{x} and {w} must not be empty")
         self.expect(x.shape[1] == w.shape[1], f"x has {x.shape[1]} columns and w has {w.shape[1]}")
-        self.expect(b.shape == w.shape[:1], f"b must be a vector of {w.shape[0]}, not {b}")
+        for b in types[2:]:
+            self.expect(b.shape == w.shape[:1], f"b must be a vector of {w.shape[0]}, not {b}")
         if x.dtype is S8:
+            self.expect(len(types) == 3, "in s8 it needs b")
             self.expect(None not in (x.quant, w.quant), "x and w need scales")
             self.expect(w.scaling.zero == 0 and w.scaling.axis in (None, 0), "w must be symmetric, scaled by row")
             self.expect(x.shape[1] <= MAX_K, f"more than {MAX_K} columns may overflow", "split the layer")
@@ -118,7 +129,7 @@ class Linear(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
-        x, w, b = args
+        x, w, b = (*args, np.float32(0))[:3]
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
@@ -133,7 +144,7 @@ class Linear(Op):
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Sizes; in s8 also zero points, the clamp, and multiplier and shift per row of w."""
-        (x, w, _), (y,) = ins, outs
+        (x, w), (y,) = ins[:2], outs
         sizes: Params = {"m": x.shape[0], "n": w.shape[0], "k": x.shape[1]}
         if x.dtype is F32:
             return sizes | {"low": self.low, "high": self.high}
@@ -175,6 +186,8 @@ class Linear(Op):
             Example.random(cls(), *floats, consts=(1, 2)),
             Example.random(cls(low=0.0), *floats),
             *(e for m, n, k in _RAGGED for e in _ragged(m, n, k)),
+            Example.random(cls(), *floats[:2], consts=(1,)),
+            Example.random(cls(high=0.5), *floats[:2]),
         )
 
 

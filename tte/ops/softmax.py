@@ -10,7 +10,7 @@ from tte import fixed, fixed_exp, floatmath
 from tte.errors import Unsupported
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.softmax_grad import SoftmaxGrad
-from tte.types import Array, DType, Quant, Rounding, TensorType, Value
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8
 LITERT = Quant((1 / 256,), -128)  # the only scale of results that LiteRT has
@@ -89,10 +89,10 @@ class Softmax(Op):
         (x,), p = args, self.params(ins, outs)
         if ins[0].dtype is F32:
             e = floatmath.exp((x - x.max(-1, keepdims=True)) * np.float32(self.beta))
-            return ((e / _total(e)).astype(x.dtype),)
+            return ((e / floatmath.total(e)).astype(x.dtype),)
         e = np.asarray(p["table"])[x.max(-1, keepdims=True).astype(np.int64) - x]
         if self.rounding is Rounding.ONNX:
-            q = fixed.round_even(e / _total(e) / np.float32(p["scale_y"])) + p["zero_y"]
+            q = fixed.round_even(e / floatmath.total(e) / np.float32(p["scale_y"])) + p["zero_y"]
         else:
             e = e.astype(np.int64)
             r, bits = fixed_exp.reciprocal(fixed.divide_by_power(e, 12).sum(-1, keepdims=True))
@@ -135,11 +135,3 @@ class Softmax(Op):
             Example.random(cls(out=Quant((0.004,), -128), rounding=Rounding.ONNX), x),
             Example.random(cls(1.5), TensorType((2, 10), F32)),
         )
-
-
-def _total(e: Array) -> Array:
-    """Sums along the last axis, added in order."""
-    total = np.zeros((*e.shape[:-1], 1), e.dtype)
-    for i in range(e.shape[-1]):
-        total += e[..., i : i + 1]
-    return total
