@@ -169,7 +169,7 @@ class Linear(Op):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """f32 and s8 in all roundings, per row and per tensor, ragged sizes, a dead channel with a bias at the limit."""
+        """f32 and s8 in all roundings, by row and by tensor, ragged sizes, a dead channel with a bias at the limit."""
         q, y = Quant((0.05,), 3), Quant((0.4,), -7)
         rows = Quant((0.02, 0.004, 4e-9), 0, 0)
         x, w, b = TensorType((2, 21), S8, q), TensorType((3, 21), S8, rows), TensorType((3,), S32)
