@@ -48,7 +48,6 @@ class Unit:
     run: tuple[str, ...] = ()
     isa: tuple[str, ...] = ()  # the extensions that kernels may ask for, most preferred first
     fpu: bool = False
-    align: int = 0  # bytes at whose multiples constants lie, if more than C asks for
     counts: str = ""  # what the emulator counts: "instructions", "packets", or "" for nothing
     sources: tuple[str, ...] = ()  # relative to boards/; only those in *.c are compiled
     linker: str = ""  # relative to boards/; includes memory.ld, which `memory_ld` renders
