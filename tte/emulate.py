@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from tte.beside import Tie, beside
 from tte.elf import watched
 from tte.ends import after, before
 from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
@@ -184,9 +185,10 @@ def run_elf(
             (folder / "watch").write_text(rows)
             argv[1:1] = ["-plugin", f"{_plugin()},watch={folder}/watch,out={folder}/count"]
         (folder / "tte.in").write_bytes(data)
-        done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds)
+        with beside(elf, board, folder) as tie:
+            done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds, tie)
+            check_exit(done, board)
         written = folder / "tte.out"
-        check_exit(done, board)
         lines = (folder / "count").read_text().splitlines() if counting else []
         marks = tuple((symbol, int(total)) for symbol, total in (line.rsplit(" ", 1) for line in lines))
         if not board.cpu.linker:
@@ -207,11 +209,14 @@ def check_exit(done: Done, board: Board) -> None:
         raise Fault(board.name, f"killed by {signal.Signals(-done.returncode).name}", said[-1] if said else "")
 
 
-def _shell(argv: list[str], board: Board, folder: Path, data: bytes, seconds: int) -> Done:
+def _shell(
+    argv: list[str], board: Board, folder: Path, data: bytes, seconds: int, tie: Tie = lambda process: None
+) -> Done:
     """Run argv in `folder`; when time is up, end it and all that it started."""
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, start_new_session=True) as process:
         try:
+            tie(process)
             out, err = process.communicate(data, timeout=seconds)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
