@@ -44,7 +44,7 @@ def render(
         raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
     states = layout(program.states)
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
-    view |= {"sources": _sources(board, npu), "npu_sources": _npu_sources(board, npu)}
+    view |= {"sources": _sources(board, npu), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     if npu:
@@ -134,14 +134,14 @@ def _beside(program: Program, plan: MemoryPlan, npu: _Part, view: dict[str, obje
 
 
 def _sources(board: Board, npu: _Part | None) -> tuple[str, ...]:
-    """What the cpu's program is made of beside the model: that of an npu too, which is a thread of it."""
-    thread = (*board_sources(npu.unit), *NPU_FILES) if npu and not npu.unit.cc else ()
-    return (*board_sources(board.cpu), *thread)
+    """What the cpu's program is made of beside the model; if the npu is a thread of it, the npu's jobs too."""
+    own = board_sources(board.cpu.sources)
+    return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else NPU_FILES)) if npu else own
 
 
-def _npu_sources(board: Board, npu: _Part | None) -> tuple[str, ...]:
+def _npu_sources(npu: _Part | None) -> tuple[str, ...]:
     """What a program of the npu's own is made of."""
-    return (*NPU_FILES, *board_sources(npu.unit)) if npu and npu.unit.cc else ()
+    return (*NPU_FILES, *board_sources(npu.unit.sources)) if npu and npu.unit.cc else ()
 
 
 def _function_name(function: Function, suffix: str) -> str:

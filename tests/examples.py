@@ -33,7 +33,8 @@ def fitting(board: Board, e: Example) -> list[Kernel]:
     operands = [e.op.operand(i) for i in range(len(e.ins))]
     able = [k for k in e.op.kernels if k.fits(e.ins, outs, e.op.params(e.ins, outs))]
     able = [k for k in able if not k.objection(operands, [operands[i] for i in e.consts])]
-    if board.npu and board.npu.takes(e.op.label(), e.ins) and (found := [k for k in able if k.isa in board.npu.kernels]):
+    npu = board.npu
+    if npu and npu.takes(e.op.label(), e.ins) and (found := [k for k in able if k.isa in npu.kernels]):
         return found
     return [k for k in able if k.isa in board.cpu.kernels]
 

@@ -75,7 +75,7 @@ def missing_tools(board: Board) -> tuple[str, ...]:
     """The compiler, emulator, host compiler or make that this machine lacks."""
     cpu = board.cpu
     compiler = shlex.split(_override(board)) or cpu.cc
-    units = [a for u in board.programs.values() for a in ((compiler if u is cpu else u.cc)[:1] + u.run[:1])]
+    tools = ["make", *compiler[:1], *cpu.run[:1]]
     tools = (*(a for a in units if a != "{elf}"), "make")
     missing = tuple(t for t in tools if shutil.which(t) is None)
     return missing if _host_cc() or not cpu.counts else (*missing, "cc")

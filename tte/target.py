@@ -55,6 +55,7 @@ class Unit:
     libs: tuple[str, ...] = ()  # the end of the link's argv
     stack: int = 0  # bytes reserved; 0 where the operating system gives it
     sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
+    port: tuple[str, ...] = ()  # of a unit beside the cpu: sources of the cpu's program by which it reaches that unit
     ops: tuple[str, ...] = ()  # names of what a unit beside the cpu computes
     dtypes: tuple[str, ...] = ()  # of the operands of those
     window: str = ""  # the memory that it shares with the cpu
@@ -185,14 +186,14 @@ def board_files(board: Board, beside: bool = False) -> dict[str, Path]:
 
     `beside` are those for the npu too.
     """
-    units = board.units.values() if beside else (board.cpu,)
-    files = {Path(source).name: BOARDS / source for u in units for source in ("common/port.h", *u.sources)}
+    npu = (*board.npu.port, *board.npu.sources) if beside and board.npu else ()
+    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources, *npu)}
     return files | ({"link.ld": BOARDS / board.cpu.linker} if board.cpu.linker else {})
 
 
-def board_sources(unit: Unit) -> tuple[str, ...]:
-    """The C files of a unit to compile, relative to a project's folder."""
-    return tuple(f"board/{Path(source).name}" for source in unit.sources if source.endswith(".c"))
+def board_sources(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a unit's sources to compile, relative to a project's folder."""
+    return tuple(f"board/{Path(source).name}" for source in sources if source.endswith(".c"))
 
 
 def link_flags(board: Board) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def write_project(folder: Path, board: Board, *defines: str) -> Path:
     parts = {
         "cc": " ".join(board.cpu.cc),
         "flags": " ".join((STRICT, *defines)),
-        "sources": " ".join(board_sources(board.cpu)),
+        "sources": " ".join(board_sources(board.cpu.sources)),
         "link": " ".join(link_flags(board)),
     }
     (folder / "Makefile").write_text(MAKEFILE.format(**parts))
