@@ -148,7 +148,7 @@ class _Folding:
             found = tuple(self.twins[v] for v in node.ins if v in self.twins)
             return found if len(found) == len(node.ins) else ()
         x, w = (self.twins.get(v) for v in node.ins[:2])
-        if x is None or w is None or w not in self.states or w.type.scaling.zero:
+        if x is None or w is None or w not in self.states or w.type.scaling.zero or len(node.ins) < 3:
             return ()
         b = self.bias(node.ins[2], x.type.scaling, w.type.scaling)
         return () if b is None else (x, w, b)

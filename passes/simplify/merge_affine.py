@@ -69,7 +69,8 @@ class _Merging:
                 case Reshape() if before.ins[0].type.shape[-1:] == (channels,):
                     value = before.ins[0]
                 case Conv(low=low, high=high) | Linear(low=low, high=high) if (low, high) == (-math.inf, math.inf):
-                    return self.at[value] if all(v in self.inits for v in before.ins[1:]) else None
+                    merges = len(before.ins) == 3 and all(v in self.inits for v in before.ins[1:])
+                    return self.at[value] if merges else None
                 case _:
                     return None
         return None

@@ -54,8 +54,8 @@ def called(node: Node) -> str:
 
 
 def layers(graph: Graph) -> tuple[Node, ...]:
-    """Convolutions and fully connected layers, in order."""
-    return tuple(n for n in graph.nodes if isinstance(n.op, Conv | Linear))
+    """Convolutions and fully connected layers, in order; those without a bias are not trained."""
+    return tuple(n for n in graph.nodes if isinstance(n.op, Conv | Linear) and len(n.ins) > 2)
 
 
 def resolve(plan: TrainPlan, graph: Graph) -> tuple[Layer, ...]:

@@ -16,7 +16,7 @@ from tte.types import DType, Value
 def linear_as_conv(module: Module, board: Board) -> Module:
     """linear(x, w, b) becomes a 1x1 conv between two views, bit for bit; not where w is computed, or s8 becomes f32.
 
-    Row i of x[m,k] is pixel i of a map [1,1,m,k]; w[n,k] becomes w[n,1,1,k].
+    Nor is it without b, which is not trained. Row i of x[m,k] is pixel i of a map [1,1,m,k]; w[n,k] becomes w[n,1,1,k].
     """
     states = {s.value: s for s in module.states}
     graphs = (*module.graphs, *module.host)
@@ -37,7 +37,7 @@ def linear_as_conv(module: Module, board: Board) -> Module:
 
 def _is_layer(node: Node, states: Mapping[Value, State]) -> bool:
     """True if it is a fully connected layer that a convolution can be."""
-    if not isinstance(node.op, Linear) or node.ins[1] not in states:
+    if not isinstance(node.op, Linear) or node.ins[1] not in states or len(node.ins) < 3:
         return False
     return node.op.out is not None or node.ins[0].type.dtype is DType.F32
 
@@ -47,7 +47,7 @@ def _rewritten(graph: Graph, states: tuple[State, ...], weights: Mapping[Value, 
     names = Builder(graph.name, states, graph)
     nodes: list[Node] = []
     for node in graph.nodes:
-        if not isinstance(node.op, Linear) or node.ins[1] not in weights:
+        if not isinstance(node.op, Linear) or node.ins[1] not in weights or len(node.ins) < 3:
             nodes.append(node)
             continue
         (x, w, b), (y,), op = node.ins, node.outs, node.op

@@ -75,7 +75,7 @@ class Orders:
                 self._layer(node, {0: y})
             case Conv() if node.ins[1].type.shape[3] == node.ins[0].type.shape[3]:
                 self._layer(node, {0: y, 3: node.ins[0]})
-            case Linear():
+            case Linear() if len(node.ins) > 2:
                 self._layer(node, {0: y, 1: node.ins[0]})
             case Add() | Mul() if y.type.shape:
                 same = [v for v in node.ins if v.type.shape[-1:] == y.type.shape[-1:]]

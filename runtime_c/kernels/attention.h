@@ -1,4 +1,4 @@
-/** @file attention.h  Causal attention over a cache. */
+/** @file attention.h  Causal attention over a cache; y may lie on q. */
 #ifndef TTE_ATTENTION_H
 #define TTE_ATTENTION_H
 
@@ -31,9 +31,8 @@ TTE_INLINE float tte_attention_scores(const tte_attention_f32_params *p, const f
  * q, y: [n, heads * depth]; k, v: [s, heads / group * depth], of which row i sees positions 0..span[0] + i. Sums are in
  * order, of positions from 0 on. Scratch: s floats.
  */
-TTE_KERNEL tte_attention_f32(const tte_attention_f32_params *p, const float *restrict q, const float *restrict k,
-                             const float *restrict v, const int32_t *restrict span, float *restrict y,
-                             int8_t *restrict scratch)
+TTE_KERNEL tte_attention_f32(const tte_attention_f32_params *p, const float *q, const float *restrict k,
+                             const float *restrict v, const int32_t *restrict span, float *y, int8_t *restrict scratch)
 {
     const int32_t width = p->heads / p->group * p->depth;
     float *a = (float *)(void *)scratch;

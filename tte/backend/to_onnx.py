@@ -108,9 +108,10 @@ def _bias(s: Writer, x: Value, b: Value, weights: Quant | None) -> str:
 
 
 def _linear(s: Writer, node: Node) -> Made:
-    x, w, b = node.ins
+    x, w = node.ins[:2]
     given = s.reals(w.name, s.states[w].init, w.type.quant, DType.S8)
-    return s.emit("Gemm", s.tensor(x, (0, 1)), given, _bias(s, x, b, w.type.quant), transB=1), (0, 1)
+    bias = (_bias(s, x, b, w.type.quant) for b in node.ins[2:])
+    return s.emit("Gemm", s.tensor(x, (0, 1)), given, *bias, transB=1), (0, 1)
 
 
 def _average_pool(s: Writer, node: Node) -> Made:

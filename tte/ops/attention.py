@@ -33,6 +33,7 @@ class Attention(Op):
             "attention.h",
             (F32, F32, F32, S32),
             (F32,),
+            inplace=((0, 0),),
             scratch=lambda ins, outs, params: 4 * ins[1].shape[0],
             per_mac=6.0,
         ),
