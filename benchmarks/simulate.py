@@ -158,7 +158,7 @@ class Network:
         self.given = tuple(dict.fromkeys(v for n in self.late for v in n.ins if v not in known))
 
     def before(self, images: Array, batch: int = 32) -> Tensors:
-        """The values of `given`, as integers q - zero in s16, for images s8[n,h,w,c] of the input's type."""
+        """The values of `given`, integers as q - zero in s16, for images s8[n,h,w,c] of the input's type."""
         (x,) = self.graph.ins
         zero = x.type.scaling.zero
         parts: dict[str, list[torch.Tensor]] = {v.name: [] for v in self.given}
@@ -166,7 +166,7 @@ class Network:
             some = torch.tensor(images[at : at + batch].astype(np.float32) - zero)
             env = self._run(self.early, {**self.states, x.name: some})
             for v in self.given:
-                parts[v.name].append(env[v.name].to(torch.int16))
+                parts[v.name].append(env[v.name] if v.type.dtype is DType.F32 else env[v.name].to(torch.int16))
         return {name: torch.cat(found) for name, found in parts.items()}
 
     def scores(self, given: Mapping[str, torch.Tensor], states: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -249,11 +249,15 @@ class Trained:
             return torch.where(self.weight, torch.remainder(moved + 128, 256) - 128, moved)
         drawn = self.now + torch.floor(torch.rand(step.shape, generator=bits) - step)
         if rule != "stochastic":
-            self.exact = (self.exact - step).clamp(self.low, self.high)
-            if rule == "residual8":
-                self.exact = (self.exact * 256).round() / 256
+            self.exact = self._kept(step, bits).clamp(self.low, self.high)
             drawn = torch.where(self.weight, self.exact.round(), drawn)
         return drawn.clamp(self.low, self.high)
+
+    def _kept(self, step: torch.Tensor, bits: torch.Generator) -> torch.Tensor:
+        """A master, or what a residual of 8 bits holds, which is rounded stochastically."""
+        if self.recipe.rule == "residual8":
+            return self.exact + torch.floor(torch.rand(step.shape, generator=bits) - step * 256) / 256
+        return self.exact - step
 
 
 def live_channels(module: Module) -> dict[str, Array]:

@@ -31,6 +31,7 @@ from tte.driver import SIMPLIFY, Options, Training, compile_model, run_passes
 from tte.emulate import build
 from tte.ends import own_inputs
 from tte.feed import Pixels
+from tte.ir import Module
 from tte.learning import Learning
 from tte.load import load_model
 from tte.passes.quantize.io_quantized import io_quantized
@@ -45,7 +46,7 @@ RESULTS = ROOT / "build" / "training.jsonl"
 MODEL = "mcunet-5fps-int8.onnx"
 PIXELS = Pixels((0.5,), (0.5,))
 FILES = {"signs": "sign_digits_64px.zip", "clothing10": "clothing10_64px.zip", "flowers5": "flowers5_96px.zip"}
-COPIES = 8  # of each sample, no two alike, seen once
+COPIES = 6  # of each sample, no two alike, seen once
 SPARSE = "mcunet-5fps-99kb"
 
 
@@ -90,29 +91,34 @@ def runs(seeds: int) -> Iterator[Run]:
 def training(run: Run, data: Dataset) -> Training:
     """What `tte compile --train` is asked for."""
     rule = "stochastic" if run.recipe.rule in ("nearest", "truncate") else run.recipe.rule
-    return Training(
-        load_plan(run.plan), Learning(rule=rule, qas=run.recipe.qas, seed=run.recipe.seed), len(data.classes)
-    )
+    learning = Learning(rule=rule, qas=run.recipe.qas, seed=run.recipe.seed, accumulate=run.recipe.batch)
+    return Training(load_plan(run.plan), learning, len(data.classes))
 
 
-def varied(samples: Samples, seed: int) -> Samples:
-    """Copies of all samples: cut to a square of 0.8 to 1 of their side, half of them mirrored."""
+def varied(samples: Samples, side: int, seed: int) -> Samples:
+    """Copies of all samples at side x side pixels: larger or smaller, shifted, half of them mirrored."""
     rng, found = np.random.default_rng(seed), []
-    side = samples.x.shape[1]
+    own = samples.x.shape[1]
     for x in np.repeat(samples.x, COPIES, 0):
-        kept = rng.uniform(0.8, 1) * side
-        left, top = rng.uniform(0, side - kept, 2)
-        box = (left, top, left + kept, top + kept)
-        image = np.asarray(Image.fromarray(x).resize((side, side), Image.Resampling.BILINEAR, box))
+        kept, middle = own * rng.uniform(0.7, 1.2), own * (1 + rng.uniform(-0.1, 0.1, 2))
+        wide = Image.fromarray(np.pad(x, ((own // 2, own // 2), (own // 2, own // 2), (0, 0)), "edge"))
+        box = (*(middle - kept / 2), *(middle + kept / 2))
+        image = np.asarray(wide.resize((side, side), Image.Resampling.BILINEAR, box))
         found.append(image[:, ::-1] if rng.random() < 0.5 else image)
     return Samples(np.stack(found), np.repeat(samples.labels, COPIES))
+
+
+def lesson(model: Module, images: Path, seed: int) -> Dataset:
+    """The data set, with more to learn from."""
+    x = own_inputs(model)[0]
+    data = read_dataset(images, x)
+    return replace(data, train=varied(data.train, x.type.shape[-1], seed))
 
 
 def by_torch(run: Run, path: Path, images: Path) -> float:
     """Accuracy of the simulation, in percent."""
     imported = load_model(path)
-    data = read_dataset(images, own_inputs(imported)[0])
-    data = replace(data, train=varied(data.train, run.recipe.seed))
+    data = lesson(imported, images, run.recipe.seed)
     passes = (*SIMPLIFY, *training(run, data).passes((io_quantized, dce)))
     module = run_passes(imported, load_board("host"), passes)
     given, network = lessons(module, data, PIXELS), Network(module)
@@ -124,14 +130,14 @@ def by_torch(run: Run, path: Path, images: Path) -> float:
 def by_device(run: Run, path: Path, images: Path) -> float:
     """Accuracy of the generated C trainer, built for this machine, in percent."""
     imported, board, recipe = load_model(path), load_board("host"), run.recipe
-    data = read_dataset(images, own_inputs(imported)[0])
-    data = replace(data, train=varied(data.train, run.recipe.seed))
+    data = lesson(imported, images, run.recipe.seed)
     compiled = compile_model(imported, board, Options(frozenset({"quantized"}), train=training(run, data)))
     with TemporaryDirectory() as folder:
         compiled.write(Path(folder))
         device = Device(compiled.module, build(Path(folder), board), board)
         given = lessons(compiled.module, replace(data, test=data.test.only(np.zeros(0, int))), PIXELS)
-        learn(device, given, recipe.epochs, recipe.schedule(len(data.train)), recipe.seed, lambda *_: None)
+        schedule = replace(recipe.schedule(len(data.train)), steps=recipe.epochs * len(data.train))
+        learn(device, given, recipe.epochs, schedule, recipe.seed, lambda *_: None)
         return 100 * float(correct(device, given, data.test, lambda *_: None).mean())
 
 

@@ -34,28 +34,6 @@ TTE_INLINE int32_t tte_stochastic(float t, uint32_t bits)
     return tte_stochastic_far(t, bits);
 }
 
-/** tte_nearest of a t that may have no fraction. */
-static __attribute__((noinline, unused)) int32_t tte_nearest_far(float t)
-{
-    const float cut = tte_cut(t);
-    const int32_t whole = (int32_t)cut;
-    const float rest = cut - (float)whole;
-    const int32_t odd = whole & 1;
-    return whole + (rest > 0.5f || (rest == 0.5f && odd)) - (rest < -0.5f || (rest == -0.5f && odd));
-}
-
-/** t to the nearest integer, ties to even, after it was cut. Adding 1.5 * 2^23 leaves no fraction. */
-TTE_INLINE int32_t tte_nearest(float t)
-{
-    if (__builtin_fabsf(t) < 4194304.0f) {
-        const float shifted = t + 12582912.0f;
-        int32_t bits;
-        __builtin_memcpy(&bits, &shifted, sizeof bits);
-        return bits - 0x4B400000;
-    }
-    return tte_nearest_far(t);
-}
-
 /** base^n by repeated squaring, from the lowest bit of n. */
 TTE_INLINE float tte_power(float base, uint32_t n)
 {

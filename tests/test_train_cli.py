@@ -7,6 +7,10 @@ import json
 import math
 import runpy
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -210,6 +214,34 @@ def test_train_learns_and_continues(tte: Call, turned: str) -> None:
     assert json.loads(out)["epochs"][0]["test"] == told["epochs"][3]["test"]
     table = tte("train", "p", "--data", turned, "--epochs", "1")[1]
     assert "tests of" in table
+
+
+def test_an_ended_training_leaves_its_last_epoch(tte: Call, turned: str) -> None:
+    """Ctrl-C loses an epoch at most; what was saved goes on."""
+    usable("host")
+    assert tte("compile", DIGITS, "--board", "host", "--train", "--no-build", "-o", "p")[0] == 0
+    argv = ("train", "p", "--data", turned, "--epochs", "5000", "--out", "w.npz")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tte.cli import app; app()", *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not _epochs("w.npz", 24):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() not in (0, -signal.SIGKILL)
+    assert b"Traceback" not in process.communicate()[1]
+    assert 1 <= _epochs("w.npz", 24) < 5000
+    assert tte("train", "p", "--data", turned, "--epochs", "1", "--weights", "w.npz")[0] == 0
+
+
+def _epochs(path: str, steps: int) -> int:
+    """Whole epochs that a saved training has seen."""
+    if not Path(path).exists():
+        return 0
+    with np.load(path) as saved:
+        assert saved["clock"][0] % steps == 0
+        return int(saved["clock"][0]) // steps
 
 
 def test_boards_and_seeds(tte: Call, turned: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +41,7 @@ from tte.cli_options import (
 )
 from tte.cli_plan import plan_
 from tte.cli_train import train_
-from tte.console import ERR, OUT, guarded, show_json
+from tte.console import ERR, OUT, guarded, say, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
 from tte.feed import Pixels, random_inputs, read_inputs
@@ -99,7 +99,7 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = options(io, memory, numerics, trace, learning, tokenizer)
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer), say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

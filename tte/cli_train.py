@@ -49,7 +49,7 @@ def train_(
     mean: Annotated[str, typer.Option(help="Of pixels between 0 and 1, as in tte run.")] = "",
     std: Annotated[str, typer.Option(help="As in tte run.")] = "",
     weights: Annotated[Path | None, typer.Option(help="Start from what --out wrote, or the device exported.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to save what was trained, a .npz.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save what was trained, after every epoch, a .npz.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw loss and accuracy to this .svg or .png.")] = None,
     board: Annotated[
         str | None, typer.Option("--board", "-b", help="Train here instead; the bits are the same.")
@@ -69,10 +69,7 @@ def train_(
     schedule = Schedule(float(initial["rate"][0]) if rate is None else rate, epochs * len(found.train))
     with _device(session, board) as device:
         _start(device, weights, seed)
-        course = _trained(device, given, epochs, schedule, seed)
-    if out:
-        with out.open("wb") as file:
-            np.savez(file, allow_pickle=False, **device.states)
+        course = _trained(device, given, epochs, schedule, seed, out)
     if picture:
         draw(picture, curves(course, module.name))
     if as_json:
@@ -106,11 +103,25 @@ def _start(device: Device, weights: Path | None, seed: int) -> None:
     device.states = read_trained(weights, device.module)
 
 
-def _trained(device: Device, given: Lessons, epochs: int, schedule: Schedule, seed: int) -> Course:
-    """The course, while a bar tells how far it is."""
+def _trained(device: Device, given: Lessons, epochs: int, schedule: Schedule, seed: int, out: Path | None) -> Course:
+    """The course, while a bar tells how far it is; what was learned is saved after each epoch."""
     each = len(given.data.train) + len(given.data.test)
     with counted(f"training {given.module.name}", epochs * each + len(given.data.test)) as tell:
-        return train(device, given, epochs, schedule, seed, lambda n, epoch: tell(n, _shown(epoch) if epoch else ""))
+
+        def heard(seen: int, epoch: Epoch | None) -> None:
+            if epoch and out:
+                _save(out, device)
+            tell(seen, _shown(epoch) if epoch else "")
+
+        return train(device, given, epochs, schedule, seed, heard)
+
+
+def _save(path: Path, device: Device) -> None:
+    """Whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        np.savez(file, allow_pickle=False, **device.states)
+    fresh.replace(path)
 
 
 def _shown(epoch: Epoch) -> str:

@@ -22,6 +22,11 @@ PATIENCE = 2.0  # seconds without a word
 USER, OURS, INTERRUPTED = 2, 1, 130  # exit codes
 
 
+def say(note: str) -> None:
+    """Something that the user should know, on stderr."""
+    ERR.print(f"tte: {note}", markup=False)
+
+
 @contextmanager
 def progress(what: str) -> Generator[None]:
     """Tell what takes long: a spinner on a terminal, else a line after two seconds and one every half minute."""

@@ -44,6 +44,7 @@ from tte.target import Board
 from tte.tokenizer import Tokenizer
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
+Say: TypeAlias = Callable[[str], None]
 SIMPLIFY: tuple[Pass, ...] = (
     dce,
     merge_affine,
@@ -103,9 +104,13 @@ class Training:
         return (*head, dce, *io, *states, TrainStep(self.learning), dce, *rounded, hoist)
 
 
+def silent(note: str) -> None:
+    """Hears what passes have to tell the user, and keeps it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose. `io` is a set of caller, quantized, rows (DESIGN 7).
+    """What the user chose. `io` is a set of caller, quantized, rows (DESIGN 7); `say` hears what the user should know.
 
     `memory`: "fast" takes the kernels with the fewest modelled instructions; "smallest" only as much scratch as leaves
     the peak at its lowest; "balanced" lets the peak grow by a quarter, if the board has room.
@@ -120,6 +125,7 @@ class Options:
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
+    say: Say = silent
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
@@ -130,7 +136,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     passes = (*options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io
-    module = run_passes(module, board, passes, options.trace)
+    module = run_passes(module, board, passes, options.trace, options.say)
     program, plan = lower(module, board, options)
     if options.memory == "balanced" and not fits(plan, board):
         program, plan = lower(module, board, replace(options, memory="smallest"))
@@ -187,9 +193,14 @@ def _by_rows(
     return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 
 
-def run_passes(module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None) -> Module:
-    """Run each pass and verify its result; `trace` receives the numbered text graphs."""
+def run_passes(
+    module: Module, board: Board, passes: Iterable[Pass], trace: Path | None = None, say: Say = silent
+) -> Module:
+    """Run each pass and verify its result; `trace` receives the numbered text graphs, `say` the notes of passes."""
     for number, rewrite in enumerate(passes):
+        if isinstance(rewrite, Front):
+            for note in rewrite.notes(module):
+                say(note)
         name = getattr(rewrite, "__name__", type(rewrite).__name__.lower())
         module = rewrite(module, board)
         if trace:

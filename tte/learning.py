@@ -87,7 +87,7 @@ def emit_update(
         return ((w, news[0]), (master, news[1]), *kept)
     rest = TensorType(w.type.shape, RESIDUALS[learning.rule])
     r = builder.state(f"{w.name}_r", rest, np.zeros(rest.shape, rest.dtype.numpy))
-    news = builder.emit(ResidualUpdate(*asked), w, r, d, rate, name=name)
+    news = builder.emit(ResidualUpdate(number, *asked), w, r, d, rate, clock, name=name)
     return ((w, news[0]), (r, news[1]), *kept)
 
 

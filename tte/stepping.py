@@ -32,12 +32,6 @@ def stochastic(t: Array, bits: Array) -> Array:
     return stepped
 
 
-def nearest(t: Array) -> Array:
-    """t to the nearest integer, ties to even, after it was cut as in `stochastic`; s64."""
-    rounded: Array = np.rint(_cut(t)).astype(np.int64)
-    return rounded
-
-
 def power(base: np.floating, n: int) -> np.floating:
     """base**n by repeated squaring, from the lowest bit of n."""
     result = base.dtype.type(1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tte.errors import BadModel
+from tte.types import DType
 
 BOARDS = Path(__file__).parent / "boards"
 T = TypeVar("T")
@@ -23,8 +25,24 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What work takes on a unit, in ticks, which are the same time on all units of a board: a model, not a clock."""
+
+    per_128_macs: float
+    per_byte: float  # of results and of operands that aren't constants
+    per_call: float
+
+    def ticks(self, macs: int, moved: int, calls: int = 1) -> int:
+        """Those of so many products, bytes moved and calls, rounded up."""
+        return math.ceil(macs / 128 * self.per_128_macs + moved * self.per_byte + calls * self.per_call)
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
-    """A processor: the argv that compiles for it and the argv that runs it ({elf} stands for the program)."""
+    """A processor: the argv that compiles for it and the argv that runs it ({elf} stands for the program).
+
+    One beside the cpu takes the nodes whose op and types of operands it names, and reads and writes them in its window.
+    """
 
     cc: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
@@ -36,6 +54,11 @@ class Unit:
     libs: tuple[str, ...] = ()  # the end of the link's argv
     stack: int = 0  # bytes reserved; 0 where the operating system gives it
     sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
+    ops: tuple[str, ...] = ()  # names of what a unit beside the cpu computes
+    dtypes: tuple[str, ...] = ()  # of the tensors that it takes and gives
+    window: str = ""  # the memory that it shares with the cpu
+    align: int = 1  # bytes; its tensors start at multiples of it
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +121,36 @@ def parse_board(name: str, text: str) -> Board:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadModel(f"{name}/board.toml", str(error)) from error
+    for unit, t in table.get("units", {}).items():
+        if isinstance(t.get("costs"), dict):
+            t["costs"] = _strict(Costs, t["costs"], f"{name}.units.{unit}.costs")
     for key, cls in ("units", Unit), ("memories", Memory):
         table[key] = {k: _strict(cls, t, f"{name}.{key}.{k}") for k, t in table.get(key, {}).items()}
     board = _strict(Board, {"name": name} | table, name)
     if "cpu" not in board.units:
         raise BadModel(name, "has no [units.cpu]")
+    for unit in board.units.keys() - {"cpu"}:
+        _check_beside(board, unit)
     return board
+
+
+def _check_beside(board: Board, name: str) -> None:
+    """A unit beside the cpu must say what it can do, where, and at what cost."""
+    unit, where = board.units[name], f"{board.name}.units.{name}"
+    for key in "ops", "dtypes", "window", "costs":
+        if not getattr(unit, key):
+            raise BadModel(where, f"needs the key {key!r}", "a unit beside the cpu says what it can do, and where")
+    if unknown := set(unit.dtypes) - {str(d) for d in DType}:
+        raise BadModel(where, f"unknown dtype {min(unknown)!r}", "known: " + ", ".join(map(str, DType)))
+    if unit.window not in board.memories:
+        raise BadModel(where, f"there is no memory {unit.window!r}", "known: " + ", ".join(board.memories))
+    if unit.align < 1 or unit.align & (unit.align - 1):
+        raise BadModel(where, f"'align' must be a power of two, not {unit.align}")
+    if board.cpu.costs is None:
+        raise BadModel(f"{board.name}.units.cpu", "needs the key 'costs'", f"they are weighed against those of {name}")
+    for costs in (unit.costs, board.cpu.costs):
+        if costs and not all(0 <= getattr(costs, f.name) < math.inf for f in fields(costs)):
+            raise BadModel(where, "costs must be numbers from 0 up")
 
 
 def board_files(board: Board) -> dict[str, Path]:
@@ -146,9 +193,9 @@ def _strict(cls: type[T], table: dict[str, Any], where: str) -> T:
             if f.default is MISSING and f.default_factory is MISSING:
                 raise BadModel(where, f"needs the key {name!r}")
         elif not _fits(str(f.type), table[name]):
-            raise BadModel(
-                where, f"{name!r} must be {str(f.type).split('[', maxsplit=1)[0].replace('tuple', 'a list of strings')}"
-            )
+            kind = str(f.type).split("[", maxsplit=1)[0].replace("tuple", "a list of strings")
+            kind = kind.replace("Costs | None", "a table")
+            raise BadModel(where, f"{name!r} must be {kind}")
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
 
 
@@ -156,4 +203,4 @@ def _fits(annotation: str, value: object) -> bool:
     """Whether a TOML value has a field's annotated type."""
     if annotation == "tuple[str, ...]":
         return isinstance(value, list) and all(isinstance(v, str) for v in value)
-    return type(value).__name__ == annotation.split("[", maxsplit=1)[0]
+    return type(value).__name__ == annotation.split("[", maxsplit=1)[0].removesuffix(" | None")

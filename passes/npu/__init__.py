@@ -1,0 +1,1 @@
+"""Language models on two units. Floor 4."""

@@ -1,0 +1,80 @@
+"""From the subgraphs of a decoder's layer to the tasks of a prompt in chunks. Floor 4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tte.timetable import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A subgraph, as each chunk of a prompt runs it.
+
+    A static one depends on nothing but the chunk's length: its graph is built once and shared by all chunks. Attention
+    needs all earlier chunks' results too, and each chunk has a graph of its own.
+    """
+
+    name: str
+    unit: str
+    cost: int  # ticks for the first chunk
+    attention: bool = False
+    growth: int = 0  # ticks more for each chunk before it
+    needs: tuple[int, ...] = (1,)  # how many places before it those stand whose results it reads
+    crossing: int = 0  # bytes of its result that another unit reads
+    bytes: int = 0  # of its graph in the first chunk, its weights included
+    bytes_growth: int = 0  # more for each chunk before it
+
+
+def tasks_of(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
+    """All tasks, chunk by chunk; `stages` are those of all layers."""
+    found = []
+    for chunk in range(chunks):
+        for position, stage in enumerate(stages):
+            earliest = 0 if stage.attention else chunk
+            read = [position - back for back in stage.needs if back <= position]
+            after = tuple(c * len(stages) + p for c in range(earliest, chunk + 1) for p in read)
+            cost = stage.cost + chunk * stage.growth
+            found.append(Task(chunk, position, stage.unit, cost, after, stage.crossing))
+    return tuple(found)
+
+
+def split_attention(stages: Sequence[Stage], parts: int) -> tuple[Stage, ...]:
+    """Attention in so many parts, each of its share of the heads.
+
+    They depend on each other no more than heads do; between them the CPU can serve other chunks, which would otherwise
+    leave the NPU idle while they wait.
+    """
+    found: list[Stage] = []
+    places: list[range] = []  # by position in `stages`, those in `found`
+    for position, stage in enumerate(stages):
+        pieces = parts if stage.attention else 1
+        places.append(range(len(found), len(found) + pieces))
+        read = [p for back in stage.needs if back <= position for p in places[position - back]]
+        for part, place in enumerate(places[-1]):
+            found.append(
+                replace(
+                    stage,
+                    cost=_share(stage.cost, part, pieces),
+                    growth=_share(stage.growth, part, pieces),
+                    crossing=_share(stage.crossing, part, pieces),
+                    bytes=_share(stage.bytes, part, pieces),
+                    bytes_growth=_share(stage.bytes_growth, part, pieces),
+                    needs=tuple(place - p for p in read),
+                )
+            )
+    return tuple(found)
+
+
+def _share(whole: int, part: int, parts: int) -> int:
+    """Of a number that is divided as evenly as can be."""
+    return whole * (part + 1) // parts - whole * part // parts
+
+
+def graph_bytes(stages: Sequence[Stage], chunks: int, shared: bool = True) -> int:
+    """Bytes of the graphs of so many chunks (modelled): static ones once if they are shared, attention for each."""
+    static = sum(
+        s.bytes + c * s.bytes_growth for s in stages if not s.attention for c in range(1 if shared else chunks)
+    )
+    return static + sum(s.bytes + c * s.bytes_growth for s in stages if s.attention for c in range(chunks))
