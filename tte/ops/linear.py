@@ -129,7 +129,8 @@ class Linear(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
-        x, w, b = (*args, np.float32(0))[:3]
+        x, w = args[:2]
+        b = args[2] if len(args) > 2 else np.zeros(1, x.dtype)
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
