@@ -130,7 +130,7 @@ class Linear(Op):
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
         x, w = args[:2]
-        b: Array = args[2] if len(args) > 2 else np.zeros(1, np.float32)
+        b: Array = args[2] if len(args) > 2 else np.zeros(1, x.dtype)
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
