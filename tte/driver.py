@@ -124,8 +124,8 @@ class Options:
     train: Training | None = None
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
-    say: Say = silent
     tokenizer: Tokenizer | None = None  # of a language model
+    say: Say = silent
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:

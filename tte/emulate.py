@@ -75,9 +75,10 @@ def missing_tools(board: Board) -> tuple[str, ...]:
     """The compiler, emulator, host compiler or make that this machine lacks."""
     cpu = board.cpu
     compiler = shlex.split(_override(board)) or cpu.cc
-    tools = ["make", *compiler[:1], *cpu.run[:1]]
-    tools = (*(a for a in units if a != "{elf}"), "make")
-    missing = tuple(t for t in tools if shutil.which(t) is None)
+    tools = [*compiler[:1], *cpu.run[:1], "make"]
+    if board.npu:
+        tools += [*board.npu.cc[:1], *board.npu.run[:1]]
+    missing = tuple(t for t in tools if t != "{elf}" and shutil.which(t) is None)
     return missing if _host_cc() or not cpu.counts else (*missing, "cc")
 
 

@@ -129,7 +129,8 @@ class Linear(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
-        x, w, b = (*args, np.float32(0))[:3]
+        x, w = args[:2]
+        b: Array = args[2] if len(args) > 2 else np.zeros(1, x.dtype)
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
@@ -194,13 +195,14 @@ class Linear(Op):
 _RAGGED = (1, 1, 1), (2, 31, 3), (7, 33, 5), (9, 64, 3), (1, 4, 128), (2, 3, 172), (17, 2, 20), (3, 1, 300)
 
 
-def _ragged(m: int, n: int, k: int) -> tuple[Example, Example]:
-    """Results in s8, from lost to saturated, and in f32, from sums beyond 24 bits; the first row of x at its limit."""
+def _ragged(m: int, n: int, k: int) -> tuple[Example, ...]:
+    """Results in s8, from lost to beyond s32; in f32, from sums beyond 24 bits; the first row of x at its limit."""
     x, y = Quant((0.05,), 127), Quant((0.4,), -100)
     w = TensorType((n, k), S8, Quant(tuple(1.0001 * 2.0 ** (4 - i % 24) for i in range(n)), 0, 0))
     ins = TensorType((m, k), S8, x), w, TensorType((n,), S32)
     found = (
         Example.random(Linear(-30.0, 60.0, y, Rounding.SINGLE), *ins, consts=(1, 2)),
+        Example.random(Linear(-30.0, 60.0, y, Rounding.SINGLE), *ins, consts=(1, 2), below=2**30),
         Example.random(Linear(), *ins, consts=(1, 2), below=2**30, seed=1),
     )
     for e in found:
