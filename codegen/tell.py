@@ -57,6 +57,7 @@ def _layer(call: Call) -> Layer:
         constant_bytes=sum(a.nbytes for p in call.parts for a in p.consts.values()),
         node=str(node),
         choices=choices,
+        unit=call.unit,
     )
 
 

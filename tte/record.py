@@ -24,7 +24,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One call: `name` is what the imported model calls it, `node` its line of the IR."""
+    """One call: `name` is what the imported model calls it, `node` its line of the IR, `unit` where it runs."""
 
     name: str
     op: str
@@ -34,6 +34,7 @@ class Layer:
     constant_bytes: int
     node: str
     choices: tuple[Choice, ...]
+    unit: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ class Record:
     def gap_bytes(self) -> int:
         """What may be lost at most."""
         return self.arena_bytes - self.bound_bytes
+
+    @property
+    def shared_bytes(self) -> int:
+        """Those of the arena, if it lies in the memory of two units and not in the program's."""
+        apart = any(layer.unit != "cpu" for f in self.functions for layer in f.layers)
+        return self.arena_bytes if apart else 0
 
     @property
     def verdict(self) -> str:

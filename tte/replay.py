@@ -51,7 +51,9 @@ class _Replay:
     def run(self) -> None:
         """Give inputs and states their bytes, make every call, and ask for what must be there at the end."""
         for slot in self.slots.values():
-            self.require(slot.offset >= 0 and slot.end <= self.plan.arena, slot.value, "lies outside the arena")
+            self.require(
+                slot.offset >= 0 and slot.end <= self.plan.arena - self.plan.queue, slot.value, "lies outside the arena"
+            )
             self.require(slot.offset % ALIGN == 0, slot.value, "is not aligned")
         given = [*(s.value for s in self.plan.states), *(v for v in self.function.ins if v not in self.elsewhere)]
         given += [self.function.position] if self.function.position else []

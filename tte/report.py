@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Layer, Measured, Point, Record, Work
+from tte.record import Layer, Measured, Point, Record, Work, read_record
 from tte.target import Board
 
 NUMBERS = (
@@ -24,7 +24,7 @@ def measure(folder: Path, board: Board, counts: dict[str, tuple[int, ...]], stac
     """Sizes of the program in `folder`, beside what its run told."""
     found, used = sizes(folder / "model.elf", board), stack if stack is not None else deepest(folder)
     return Measured(
-        sram_bytes=found.ram + used,
+        sram_bytes=found.ram + read_record(folder).shared_bytes + used,
         flash_bytes=found.flash,
         code_bytes=object_text(folder / "build" / "model" / "model.o"),
         stack_bytes=used,

@@ -21,6 +21,7 @@ from tte.op import Arrays
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.ops.silu import Silu
+from tte.record import read_record
 from tte.target import Board, load_board, parse_board
 from tte.types import Array, DType, Quant, TensorType, Value
 
@@ -78,7 +79,9 @@ def test_equal_bits(name: str, sanitize: bool, tmp_path: Path) -> None:
     """On phone-host the sanitizer is that of threads."""
     module = network()
     board, compiled = project(tmp_path, name, module)
-    assert [c.unit for c in compiled.program.functions[0].calls] == (PLACES if name != "host" else ["cpu"] * 7)
+    places = PLACES if name != "host" else ["cpu"] * 7
+    assert [c.unit for c in compiled.program.functions[0].calls] == places
+    assert [layer.unit for layer in read_record(tmp_path).infer.layers] == places
     elf = build(tmp_path, board, sanitize)
     check(module, infer(module, elf, board, samples()), samples())
 
