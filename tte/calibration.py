@@ -11,7 +11,7 @@ import numpy as np
 from tte.ir import Module, Node
 from tte.ops.linear import Linear
 from tte.ops.shadow import MOST, residual
-from tte.passes.npu.outlier import Outlier, Split, symmetric
+from tte.passes.npu.outlier import Outlier, Split
 from tte.reading import loss
 from tte.target import Board
 from tte.types import Array, Value
@@ -25,7 +25,7 @@ FREE = 1e-4  # what pruning may add to the mean loss: 0.01% of perplexity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One input of matrix products: their weights by name, the largest of each channel f32[k], and some rows f32[r,k]."""
+    """One input of matrix products: their weights by name, each channel's largest f32[k], and some rows f32[r,k]."""
 
     weights: dict[str, Array]
     peaks: Array
@@ -60,7 +60,7 @@ def absmax(seen: Seen) -> float:
 
 def median(seen: Seen) -> float:
     """The scale that clamps channels beyond 1.5 times what the largest of half of the channels reach."""
-    return _scale(1.5 * np.median(seen.peaks))
+    return _scale(1.5 * float(np.median(seen.peaks)))
 
 
 def percentile(seen: Seen) -> float:
@@ -85,7 +85,9 @@ def shadowed(seen: Iterable[Seen], rule: Rule, share: float = SHARE) -> Splits:
     """Scales, and shadows of the channels whose clamp would cost most for their bytes, as many as fit the share."""
     seen = tuple(seen)
     splits = plain(seen, rule)
-    ranked = sorted((worth, i, c) for i, (s, p) in enumerate(zip(seen, splits, strict=True)) for c, worth in _worths(s, p))
+    ranked = sorted(
+        (worth, i, c) for i, (s, p) in enumerate(zip(seen, splits, strict=True)) for c, worth in _worths(s, p)
+    )
     sizes = [sum(len(w) for w in s.weights.values()) for s in seen]  # bytes of one channel
     room = share * sum(size * len(s.peaks) for size, s in zip(sizes, seen, strict=True))
     hot: list[set[int]] = [set() for _ in seen]
@@ -140,11 +142,11 @@ def calibrate(module: Module, board: Board, tokens: Array) -> Calibration:
     def tried(rule: str, share: float, splits: Splits) -> Trial:
         return Trial(rule, share, splits, loss(Outlier(splits)(module, board), tokens))
 
-    rules = tuple(
-        t for n, r in RULES.items() for t in (tried(n, 1.0, plain(seen, r)), tried(n, 0.0, shadowed(seen, r)))
-    )
+    rules = [tried(n, 1.0, plain(seen, r)) for n, r in RULES.items()]
+    rules += [tried(n, 0.0, shadowed(seen, r)) for n, r in RULES.items()]
     best = min(rules, key=lambda t: t.loss)
-    curve = tuple(tried(best.rule, s, pruned(seen, best.splits, s)) for s in SHARES) if any(s.channels for s in best.splits) else (best,)
+    shares = SHARES if any(s.channels for s in best.splits) else (1.0,)
+    curve = tuple(tried(best.rule, s, pruned(seen, best.splits, s)) for s in shares)
     least = min(t.loss for t in curve)
     chosen = max((t for t in curve if t.loss <= least + FREE), key=lambda t: t.pruned)
-    return Calibration(floats, rules, curve, chosen)
+    return Calibration(floats, tuple(rules), curve, chosen)

@@ -58,36 +58,39 @@ class Reader:
         return env[self.graph.outs[0]].reshape(n, texts, -1).swapaxes(0, 1)
 
     def _run(self, node: Node, args: tuple[Array, ...], n: int) -> Array:
-        """The result of a node."""
+        """The result of a node, row by row or along the texts."""
         match node.op:
             case PickRow():
-                return args[0]
-            case CacheRows():
-                cache, at = args[0], self.position
-                cache[at : at + n] = args[1].reshape(n, -1)
-                return cache[: at + n]
-            case Attention(heads, kv_heads):
-                return attention(*args[:3], heads * self.texts, kv_heads * self.texts, self.position).reshape(args[0].shape)
-            case Rope():
-                return _reference(node, (args[0].reshape(n, -1), *args[1:]))[0].reshape(args[0].shape)
-            case Linear():
-                return self._product(node, args)
+                y = args[0]
             case Gather():
-                return args[0][args[1]]
+                y = args[0][args[1]]
+            case Linear():
+                y = self._product(node, args)
+            case CacheRows():
+                y = args[0][: self.position + n]
+                y[self.position :] = args[1].reshape(n, -1)
+            case Attention(heads, kv_heads):
+                q, k, v, _ = args
+                wide = q.reshape(n, -1)
+                y = attention(wide, k, v, heads * self.texts, kv_heads * self.texts, self.position).reshape(q.shape)
+            case Rope():
+                y = _reference(node, (args[0].reshape(n, -1), *args[1:])).reshape(args[0].shape)
             case _:
-                return _reference(node, args)[0]
+                y = _reference(node, args)
+        return y
 
     def _product(self, node: Node, args: tuple[Array, ...]) -> Array:
-        x, w = args[:2]
+        x, w, *b = args
+        y: Array
         if node.op == Linear():
             self.watch(node, x)
-            y: Array = x @ w.T
-            return y + args[2] if len(args) > 2 else y
-        if node.op != Linear(sums=True) or node.types[0][0].scaling.zero:
+            y = x @ w.T
+        elif node.op == Linear(sums=True) and not node.types[0][0].scaling.zero:
+            wide = np.float32 if x.shape[1] <= EXACT else np.float64
+            y = (x.astype(wide) @ self.floats[node.ins[1]].T.astype(wide)).astype(np.int32)
+        else:
             raise Unsupported(str(node), "is no product of a language model")
-        wide = np.float32 if x.shape[1] <= EXACT else np.float64
-        sums: Array = (x.astype(wide) @ self.floats[node.ins[1]].astype(wide, copy=False).T).astype(np.int32)
-        return sums + args[2] if len(args) > 2 else sums
+        return y + b[0] if b else y
 
 
 def attention(q: Array, k: Array, v: Array, heads: int, kv_heads: int, start: int) -> Array:
@@ -112,10 +115,10 @@ def attention(q: Array, k: Array, v: Array, heads: int, kv_heads: int, start: in
     return back
 
 
-def _reference(node: Node, args: tuple[Array, ...]) -> tuple[Array, ...]:
+def _reference(node: Node, args: tuple[Array, ...]) -> Array:
     """The op's own, for as many rows as there are."""
     ins = tuple(TensorType(a.shape, v.type.dtype, v.type.quant) for a, v in zip(args, node.ins, strict=True))
-    return node.op.reference(args, ins, node.op.results(*ins))
+    return node.op.reference(args, ins, node.op.results(*ins))[0]
 
 
 def loss(module: Module, tokens: Array, watch: Watch = ignore) -> float:
@@ -134,7 +137,7 @@ def _some(tokens: Array) -> Iterator[Array]:
 
 
 def sample(module: Module, texts: int, length: int, seed: int) -> Array:
-    """What the model says by itself at temperature 1: s32[texts, length], from BOS on; text i has its own random bits."""
+    """What the model says by itself at temperature 1: s32[texts, length], each from BOS on."""
     reader = Reader(module, texts, length)
     tokens = np.full((texts, length), BOS, np.int32)
     for i in range(1, length):

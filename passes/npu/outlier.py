@@ -66,8 +66,7 @@ class Weights:
 def _check(name: str, split: Split, known: dict[str, State]) -> None:
     """Raise BadModel if the module has no such weight."""
     state = known.get(name)
-    matrix = state is not None and state.storage == "flash" and len(state.init.shape) == 2 and state.value.type.dtype is F32
-    if state is None or not matrix:
+    if state is None or state.storage != "flash" or state.value.type.dtype is not F32 or state.init.ndim != 2:
         raise BadModel(name, "is no matrix of float weights in the model", "calibrate the same model")
     if not 0 < split.scale < np.inf:
         raise BadModel(name, f"its scale is {split.scale}")
@@ -92,19 +91,16 @@ class _Splitting:
         self.builder.nodes = []  # its names stay taken
         self.inits = {s.value: s.init for s in states}
         self.quantized: dict[tuple[Value, float], Value] = {}
-        self.new: dict[Value, Value] = {}
 
     def graph(self) -> Graph:
         """Every node, in order."""
-        for old in self.old.nodes:
-            node = replace(old, ins=tuple(self.new.get(v, v) for v in old.ins))
+        for node in self.old.nodes:
             split = self.splits.get(node.ins[1].name) if node.op == Linear() else None
             if split is None:
                 self.builder.nodes.append(node)
             else:
                 self.product(node, split)
-        outs = tuple(self.new.get(v, v) for v in self.old.outs)
-        return replace(self.old, nodes=tuple(self.builder.nodes), outs=outs)
+        return replace(self.old, nodes=tuple(self.builder.nodes))
 
     def product(self, node: Node, split: Split) -> None:
         """The nodes that take the place of a Linear."""
@@ -113,8 +109,7 @@ class _Splitting:
         (sums,) = b.emit(Linear(sums=True), self.integers(x, split.scale), one.all, *self.bias(node, one, split))
         if one.hot is not None:
             (sums,) = b.emit(Shadow(split.scale, split.channels), sums, x, one.hot)
-        (y,) = b.emit(Dequantize(), sums, name=node.outs[0].name, source=node.source)
-        self.new[node.outs[0]] = y
+        b.nodes.append(Node(Dequantize(), (sums,), node.outs, node.source))
 
     def integers(self, x: Value, scale: float) -> Value:
         """x in s8; products of one input share it."""
@@ -137,6 +132,6 @@ class _Splitting:
         """The bias in units of the sums, if there is one."""
         if len(node.ins) < 3:
             return ()
-        scales = np.float64(one.all.type.scaling.scale) * split.scale
+        scales = np.asarray(one.all.type.scaling.scale) * split.scale
         b = np.clip(np.rint(self.inits[node.ins[2]] / scales), -MOST_BIAS, MOST_BIAS).astype(np.int32)
         return (self.builder.constant(f"{node.ins[2].name}_s32", TensorType(b.shape, S32), b),)

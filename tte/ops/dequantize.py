@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
-from tte.types import Array, DType, Quant, TensorType, Value
+from tte.types import DType, Quant, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 
@@ -70,9 +70,8 @@ class Dequantize(Op):
         """The number of elements, scale and zero point; of s32 rows, columns and their scales."""
         q = ins[0].scaling
         if ins[0].dtype is S32:
-            n = ins[0].shape[-1] if ins[0].shape else 1
-            scales: Array = np.broadcast_to(np.asarray(q.scale, np.float32), (n,)) if by_columns(ins, outs, {}) else np.float32(q.scale)
-            return {"m": outs[0].size // n, "n": n, "scale": scales}
+            n, scales = ins[0].shape[-1], np.asarray(q.scale, np.float32)
+            return {"m": outs[0].size // n, "n": n, "scale": scales if q.axis is not None else scales.repeat(n)}
         return {"size": outs[0].size, "scale": q.scale[0], "zero": q.zero}
 
     @classmethod

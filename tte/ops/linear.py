@@ -118,14 +118,14 @@ class Linear(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
-        x, w, b = (*args, np.float32(0))[:3]
+        x, w, b = (*args, np.zeros(1, ins[0].dtype.numpy))[:3]
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
                 acc += x[:, k : k + 1] * w[:, k]
             return (np.clip(acc + b, self.low, self.high).astype(x.dtype),)
         p = self.params(ins, outs)
-        acc = (x.astype(np.int64) - ins[0].scaling.zero) @ w.astype(np.int64).T + np.asarray(b, np.int64)
+        acc = (x.astype(np.int64) - ins[0].scaling.zero) @ w.astype(np.int64).T + b
         if self.sums:
             return (acc.astype(np.int32),)
         if self.out is None:
@@ -142,7 +142,7 @@ class Linear(Op):
         if self.sums:
             return sizes | {"zero_x": x.scaling.zero}
         if self.out is None:
-            scale: Array = np.broadcast_to(np.float32(_product(x.scaling, w.scaling).scale), w.shape[:1])
+            scale: Array = np.broadcast_to(np.asarray(_product(x.scaling, w.scaling).scale, np.float32), w.shape[:1])
             return sizes | {"zero_x": x.scaling.zero, "low": self.low, "high": self.high, "scale": scale}
         q = fixed.channels(self.rounding, x.scaling, w.scaling, y.scaling, w.shape[0])
         zeros = {"zero_x": x.scaling.zero, "zero_y": y.scaling.zero}

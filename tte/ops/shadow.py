@@ -19,8 +19,9 @@ MOST = 2**8  # channels: MOST * LIMIT * 128 < 2**30, beside sums below 2**30
 class Shadow(Op):
     """y[n,m] = sums[n,m] + sum over h of (r - clamp(r, -128, 127)) * w[h,m], in s32.
 
-    r = round(x[n, channels[h]] / scale), ties to even, clamped to +-32767. Where sums = quantize(x) . v^T, at this scale
-    and without a zero point, and w holds columns of v, y is what an unclamped x would give in these channels: exactly.
+    r = round(x[n, channels[h]] / scale), ties to even, clamped to +-32767. Where sums = quantize(x) . v^T, at this
+    scale and without a zero point, and w holds columns of v, y is exactly what it would be had these channels not been
+    clamped.
 
     Source: "shadow outlier execution", Xu et al., "Fast On-device LLM Inference with NPUs" (mllm-NPU), 2024.
     """
@@ -73,7 +74,7 @@ class Shadow(Op):
         sums, x = TensorType((3, 5), S32, Quant((0.1,))), TensorType((3, 9), F32)
         some = Example.random(cls(0.01, (0, 3, 8)), sums, x, TensorType((3, 5), S8), consts=(2,))
         ties = Example.random(cls(2.0, tuple(range(9))), sums, x, TensorType((9, 5), S8), consts=(2,), below=2**30)
-        ties.args[1][:2] = np.arange(251, 269).reshape(2, 9) * np.float32([[1], [-1]])
+        ties.args[1][:2] = np.arange(251, 269).reshape(2, 9) * np.array([[1], [-1]], np.float32)
         ties.args[1][2] = 0, 1e30, -1e30, 65534, 65536, -65535, 254, 256, -258
         one = TensorType((1, 1), S32), TensorType((1, 1), F32), TensorType((1, 1), S8)
         return some, ties, Example.random(cls(0.001, (0,)), *one)
