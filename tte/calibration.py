@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -17,9 +18,10 @@ from tte.target import Board
 from tte.types import Array, Value
 
 Splits: TypeAlias = tuple[Split, ...]
-KEPT = 4096  # rows of each input, about
+KEPT, TRIED = 4096, 512  # rows of each input that are kept, and with which scales are tried, about
+STEPS = tuple(2.0 ** (-i / 4) for i in range(22))  # scales to try, of the one that clamps nothing
 SHARE = 0.03  # of all weights may also lie in shadows
-SHARES = (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 1.0)  # of the shadows to prune
+SHARES = (0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 1.0)  # of the shadows to prune
 FREE = 1e-4  # what pruning may add to the mean loss: 0.01% of perplexity
 
 
@@ -53,66 +55,85 @@ def observe(module: Module, tokens: Array) -> tuple[tuple[Seen, ...], float]:
     return tuple(Seen(names[x], peaks[x], np.concatenate(rows[x])) for x in names), found
 
 
-def absmax(seen: Seen) -> float:
+def absmax(seen: Seen, hot: int) -> float:
     """The scale that clamps nothing."""
     return _scale(seen.peaks.max())
 
 
-def median(seen: Seen) -> float:
+def median(seen: Seen, hot: int) -> float:
     """The scale that clamps channels beyond 1.5 times what the largest of half of the channels reach."""
     return _scale(1.5 * float(np.median(seen.peaks)))
 
 
-def percentile(seen: Seen) -> float:
+def percentile(seen: Seen, hot: int) -> float:
     """The scale that clamps one element of 1,000."""
     return _scale(np.quantile(abs(seen.rows), 0.999))
 
 
-Rule: TypeAlias = Callable[[Seen], float]
-RULES: dict[str, Rule] = {"absmax": absmax, "p99.9": percentile, "1.5 x median": median}
+def least(seen: Seen, hot: int) -> float:
+    """The scale with the least squares of errors in the results, where so many channels have a shadow."""
+    part = Seen(seen.weights, seen.peaks, seen.rows[:: max(1, len(seen.rows) // TRIED)])
+    return min((absmax(seen, hot) * step for step in STEPS), key=lambda scale: _error(part, scale, hot))
+
+
+Rule: TypeAlias = Callable[[Seen, int], float]
+RULES: dict[str, Rule] = {"absmax": absmax, "p99.9": percentile, "1.5 x median": median, "least squares": least}
 
 
 def _scale(most: float) -> float:
     return float(np.float32(max(float(most), 1e-30) / 127))
 
 
+def _error(seen: Seen, scale: float, hot: int) -> float:
+    """Squares of errors in the results, in units of theirs."""
+    x, rest = seen.rows, residual(seen.rows, scale)
+    rest[:, sorted((c for c, _ in _worths(seen, scale)[:hot]))] = 0
+    wrong = (np.rint(x / np.float32(scale)) - rest).astype(np.float32) * np.float32(scale) - x
+    return sum(_squares(wrong, w) / _squares(x, w) for w in seen.weights.values())
+
+
+def _squares(x: Array, w: Array) -> float:
+    return float(np.square(x @ w.T).mean(dtype=np.float64)) + 1e-30
+
+
 def plain(seen: Iterable[Seen], rule: Rule = absmax) -> Splits:
     """Scales without shadows."""
-    return tuple(Split(tuple(s.weights), rule(s)) for s in seen)
+    return tuple(Split(tuple(s.weights), rule(s, 0)) for s in seen)
 
 
-def shadowed(seen: Iterable[Seen], rule: Rule, share: float = SHARE) -> Splits:
+def shadowed(seen: Sequence[Seen], rule: Rule, share: float = SHARE) -> Splits:
     """Scales, and shadows of the channels whose clamp would cost most for their bytes, as many as fit the share."""
-    seen = tuple(seen)
-    splits = plain(seen, rule)
-    ranked = sorted(
-        (worth, i, c) for i, (s, p) in enumerate(zip(seen, splits, strict=True)) for c, worth in _worths(s, p)
-    )
+    splits = tuple(Split(tuple(s.weights), rule(s, math.ceil(share * len(s.peaks)))) for s in seen)
+    ranked = [(worth, i, c) for i, s in enumerate(seen) for c, worth in _worths(s, splits[i].scale)]
     sizes = [sum(len(w) for w in s.weights.values()) for s in seen]  # bytes of one channel
     room = share * sum(size * len(s.peaks) for size, s in zip(sizes, seen, strict=True))
     hot: list[set[int]] = [set() for _ in seen]
-    for _, i, c in reversed(ranked):
+    for _, i, c in sorted(ranked, reverse=True):
         if sizes[i] <= room and len(hot[i]) < MOST:
             hot[i].add(c)
             room -= sizes[i]
     return tuple(replace(p, channels=tuple(sorted(chosen))) for p, chosen in zip(splits, hot, strict=True))
 
 
-def _worths(seen: Seen, split: Split) -> list[tuple[int, float]]:
-    """Of channels that are clamped: squares of what the results lose, in units of their own squares, per weight."""
-    lost = np.square(residual(seen.rows, split.scale) * np.float64(split.scale)).sum(0)
+def _worths(seen: Seen, scale: float) -> list[tuple[int, float]]:
+    """Channels that are clamped, the worst first: squares of what it takes off the results, per weight."""
+    lost = np.square(residual(seen.rows, scale) * np.float64(scale)).mean(0)
     found = np.zeros(len(seen.peaks))
     for w in seen.weights.values():
-        found += np.square(w.astype(np.float64)).mean(0) * lost / np.square(seen.rows @ w.T).mean(dtype=np.float64)
-    beyond = seen.peaks > 127.5 * split.scale
-    return [(int(c), float(found[c])) for c in np.flatnonzero(beyond)]
+        found += np.square(w.astype(np.float64)).mean(0) * lost / _squares(seen.rows, w)
+    beyond = np.flatnonzero(seen.peaks > 127.5 * scale)
+    return sorted(((int(c), float(found[c])) for c in beyond), key=lambda one: -one[1])
 
 
-def pruned(seen: Iterable[Seen], splits: Splits, share: float) -> Splits:
-    """Without the shadows of this share of those inputs that have one: where the largest element is least clamped."""
+def pruned(seen: Sequence[Seen], splits: Splits, share: float) -> Splits:
+    """Without the shadows of this share of the inputs that have one: where the largest element is least clamped.
+
+    These get the scale that loses least without a shadow.
+    """
     importance = {i: s.peaks.max() / p.scale for i, (s, p) in enumerate(zip(seen, splits, strict=True)) if p.channels}
-    kept = sorted(importance, key=lambda i: -importance[i])[: len(importance) - round(share * len(importance))]
-    return tuple(p if i in kept else replace(p, channels=()) for i, p in enumerate(splits))
+    ranked = sorted(importance, key=lambda i: importance[i])
+    gone = set(ranked[: round(share * len(ranked))])
+    return tuple(Split(p.weights, least(seen[i], 0)) if i in gone else p for i, p in enumerate(splits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +148,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The float model's loss; each rule with and without shadows; the best one's pruning; what was chosen."""
+    """Losses: of floats, of the rules (absmax has no shadows), of the best one from whole to pruned; the choice."""
 
     floats: float
     rules: tuple[Trial, ...]
@@ -142,11 +163,11 @@ def calibrate(module: Module, board: Board, tokens: Array) -> Calibration:
     def tried(rule: str, share: float, splits: Splits) -> Trial:
         return Trial(rule, share, splits, loss(Outlier(splits)(module, board), tokens))
 
-    rules = [tried(n, 1.0, plain(seen, r)) for n, r in RULES.items()]
-    rules += [tried(n, 0.0, shadowed(seen, r)) for n, r in RULES.items()]
+    rules = [tried("absmax", 1.0, plain(seen))]
+    rules += [tried(n, 0.0, shadowed(seen, rule)) for n, rule in RULES.items() if rule is not absmax]
     best = min(rules, key=lambda t: t.loss)
-    shares = SHARES if any(s.channels for s in best.splits) else (1.0,)
-    curve = tuple(tried(best.rule, s, pruned(seen, best.splits, s)) for s in shares)
-    least = min(t.loss for t in curve)
-    chosen = max((t for t in curve if t.loss <= least + FREE), key=lambda t: t.pruned)
+    shares = SHARES if any(s.channels for s in best.splits) else ()
+    curve = (best, *(tried(best.rule, s, pruned(seen, best.splits, s)) for s in shares))
+    fewest = min(t.loss for t in curve) + FREE
+    chosen = max((t for t in curve if t.loss <= fewest), key=lambda t: t.pruned)
     return Calibration(floats, tuple(rules), curve, chosen)
