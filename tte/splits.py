@@ -1,9 +1,11 @@
-"""Scales and shadows of a model as a TOML file, which a person may read and change. Floor 6.
+"""Scales and shadows of a model as a TOML file, which a person may read and change.
 
-[[input]]
-weights = ["q0_w", "k0_w", "v0_w"]
-scale = 0.0173
-channels = [5, 40]
+    [[input]]
+    weights = ["q0_w", "k0_w", "v0_w"]
+    scale = 0.0173
+    channels = [5, 40]
+
+Floor 6.
 """
 
 from __future__ import annotations
