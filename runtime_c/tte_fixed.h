@@ -69,7 +69,8 @@ static inline int32_t tte_finish(int32_t rounding, int64_t acc, int32_t m, int32
         return tte_round_even((float)acc * tte_float_of_bits(m));
     }
     if (rounding == TTE_SINGLE) {
-        return (int32_t)((acc * m + (INT64_C(1) << (30 + shift))) >> (31 + shift));
+        const int64_t y = (acc * m + (INT64_C(1) << (30 + shift))) >> (31 + shift);
+        return (int32_t)(y < INT32_MIN ? INT32_MIN : y > INT32_MAX ? INT32_MAX : y); /* a ratio above 1 may pass s32 */
     }
     const int64_t left = shift < 0 ? acc * (INT64_C(1) << -shift) : acc;
     const int32_t x = (int32_t)(left < INT32_MIN ? INT32_MIN : left > INT32_MAX ? INT32_MAX : left);

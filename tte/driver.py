@@ -125,9 +125,9 @@ class Options:
     train: Training | None = None
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
-    say: Say = silent
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    say: Say = silent
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:

@@ -108,20 +108,12 @@ def _running(elf: Path, board: Board, request: Request) -> Generator[_Written]:
         try:
             yield _Written(folder / "tte.out", process, seconds)
             process.wait(CALL_SECONDS)
-        except InternalError:
-            _check(process, folder, board)
-            raise
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        _check(process, folder, board)
-
-
-def _check(process: subprocess.Popen[bytes], folder: Path, board: Board) -> None:
-    """Raise what the program's end says was wrong."""
-    if process.returncode is not None:
-        said = (folder / "errors").read_bytes()
-        check_exit(subprocess.CompletedProcess(argv := process.args, process.returncode, b"", said), board)
+            else:  # a fault says more than what came of it
+                said = (folder / "errors").read_bytes()
+                check_exit(subprocess.CompletedProcess(argv, process.returncode, b"", said), board)
         if process.returncode:
-            raise InternalError(board.name, f"{argv} ended with exit code {process.returncode}")
+            raise InternalError(board.name, f"the program ended with exit code {process.returncode}")

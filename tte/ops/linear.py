@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte import dsp, fixed, mve
+from tte import dsp, fixed, hvx, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -76,6 +76,32 @@ class Linear(Op):
             per_mac=1.4,
             per_out=12.0,
         ),
+        Kernel(
+            "tte_linear_s8_hvx",
+            "linear_s8_hvx.h",
+            (S8, S8, S32),
+            (S8,),
+            isa="hvx",
+            when=hvx.once,
+            needs="one rounding",
+            scratch=lambda ins, outs, params: hvx.packed(*ins[0].shape),
+            pack=hvx.dots,
+            per_mac=0.005,
+            per_out=0.5,
+        ),
+        Kernel(
+            "tte_linear_s8_f32_hvx",
+            "linear_s8_hvx.h",
+            (S8, S8, S32),
+            (F32,),
+            isa="hvx",
+            when=hvx.plain,
+            needs="no clamp, nor extreme scales",
+            scratch=lambda ins, outs, params: hvx.packed(*ins[0].shape),
+            pack=hvx.reals,
+            per_mac=0.005,
+            per_out=0.8,
+        ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel(
             "tte_linear_s8_s32",
@@ -118,7 +144,8 @@ class Linear(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact: integer sums in 64 bits; floats are added in order of k, the bias last."""
-        x, w, b = (*args, np.zeros(1, ins[0].dtype.numpy))[:3]
+        x, w = args[:2]
+        b: Array = args[2] if len(args) > 2 else np.zeros(1, x.dtype)
         if ins[0].dtype is F32:
             acc = np.zeros(outs[0].shape, x.dtype)
             for k in range(x.shape[1]):
@@ -160,7 +187,7 @@ class Linear(Op):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """f32 and s8 in all roundings, per row and per tensor, ragged k, a dead channel with a bias at the limit."""
+        """f32 and s8 in all roundings, by row and by tensor, ragged sizes, a dead channel with a bias at the limit."""
         q, y = Quant((0.05,), 3), Quant((0.4,), -7)
         rows = Quant((0.02, 0.004, 4e-9), 0, 0)
         x, w, b = TensorType((2, 21), S8, q), TensorType((3, 21), S8, rows), TensorType((3,), S32)
@@ -178,6 +205,7 @@ class Linear(Op):
             Example.random(cls(sums=True), x, w, b, consts=(1, 2), below=2**29),
             Example.random(cls(), *floats, consts=(1, 2)),
             Example.random(cls(low=0.0), *floats),
+            *(e for m, n, k in _RAGGED for e in _ragged(m, n, k)),
             Example.random(cls(), *floats[:2], consts=(1,)),
             Example.random(cls(high=0.5), *floats[:2]),
         )
@@ -187,3 +215,21 @@ def _product(x: Quant, w: Quant) -> Quant:
     """The scales of sums, in float32: that of x times each of w, which are those of y's columns."""
     scales = np.asarray(w.scale, np.float32) * np.float32(x.scale[0])
     return Quant(tuple(scales.tolist()), 0, None if w.axis is None else 1)
+
+
+_RAGGED = (1, 1, 1), (2, 31, 3), (7, 33, 5), (9, 64, 3), (1, 4, 128), (2, 3, 172), (17, 2, 20), (3, 1, 300)
+
+
+def _ragged(m: int, n: int, k: int) -> tuple[Example, ...]:
+    """Results in s8, from lost to beyond s32; in f32, from sums beyond 24 bits; the first row of x at its limit."""
+    x, y = Quant((0.05,), 127), Quant((0.4,), -100)
+    w = TensorType((n, k), S8, Quant(tuple(1.0001 * 2.0 ** (4 - i % 24) for i in range(n)), 0, 0))
+    ins = TensorType((m, k), S8, x), w, TensorType((n,), S32)
+    found = (
+        Example.random(Linear(-30.0, 60.0, y, Rounding.SINGLE), *ins, consts=(1, 2)),
+        Example.random(Linear(-30.0, 60.0, y, Rounding.SINGLE), *ins, consts=(1, 2), below=2**30),
+        Example.random(Linear(), *ins, consts=(1, 2), below=2**30, seed=1),
+    )
+    for e in found:
+        e.args[0][0], e.args[1][0] = -128, -128
+    return found
