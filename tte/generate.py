@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tte.beside import beside
 from tte.emulate import CALL_SECONDS, RUN_SECONDS, check_exit
 from tte.errors import InternalError, TteError
 from tte.sampler import Sampler
@@ -97,13 +98,15 @@ def _running(elf: Path, board: Board, request: Request) -> Generator[_Written]:
 
     Input and output are the files of semihosting, on all boards: what is written there can be read at once.
     """
-    with tempfile.TemporaryDirectory(prefix="tte-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tte-")))
         (folder / "tte.in").write_bytes(request.sent)
+        tie = stack.enter_context(beside(elf, board, folder))
         argv = [a.replace("{elf}", str(elf.resolve())) for a in board.cpu.run]
         out = folder / ("said" if board.cpu.linker else "tte.out")
         with (folder / "tte.in").open("rb") as i, out.open("wb") as o, (folder / "errors").open("wb") as e:
             process = subprocess.Popen(argv, stdin=i, stdout=o, stderr=e, cwd=folder, start_new_session=True)
+        tie(process)
         seconds = RUN_SECONDS + CALL_SECONDS * request.tokens
         try:
             yield _Written(folder / "tte.out", process, seconds)
