@@ -19,18 +19,22 @@ from tte.errors import DoesNotFit
 from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
+from tte.speech import Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
 from tte.types import Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
+TOKENIZER, SPOKEN = ("tokenizer.h", "tokenizer.c"), ("tte_tokenizer.h", "tte_sampler.h")
 ENV = environment()
 
 
-def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes]) -> dict[str, bytes]:
+def render(
+    program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes], speech: Speech | None = None
+) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
-    `stored` are the files that hold the module.
+    `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler.
     """
     constants, step_of = weights(program), steps(program)
     weights_bytes = sum(a.nbytes for a in constants.arrays.values())
@@ -64,11 +68,11 @@ def render(program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str
         "given": _given,
         "initial": constants.initial,
     }
-    names = ("model.h", "model.c", "weights.c", "main.c", "Makefile")
+    view |= {"speech": speech, "tables": speech.tokenizer.tables if speech else {}}
+    names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
-    files |= dict(
-        _runtime(["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(f"kernels/{h}" for h in headers)])
-    )
+    shared = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
+    files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in headers)]))
     files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()

@@ -1,4 +1,4 @@
-"""The command line: tte compile | plan | train | run | report | boards | ops | doctor. Floor 13."""
+"""The command line: tte compile | plan | train | run | generate | report | boards | ops | doctor. Floor 13."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import typer
 
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
+from tte.cli_generate import generate_
 from tte.cli_options import (
     Accumulate,
     BoardName,
+    Chunk,
     GradientsName,
     HeadClasses,
     HeadKindName,
@@ -29,6 +31,7 @@ from tte.cli_options import (
     Plan,
     Seed,
     Sram,
+    TokenizerFile,
     Train,
     Update,
     numbers_list,
@@ -59,6 +62,7 @@ cli = typer.Typer(
 cli.command("boards")(boards_)
 cli.command("plan")(plan_)
 cli.command("train")(train_)
+cli.command("generate")(generate_)
 cli.command()(export)
 cli.command()(ops)
 cli.command()(doctor)
@@ -68,9 +72,11 @@ MOST = 10_000  # elements of an output in JSON
 
 @cli.command("compile")
 def compile_(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a .bin of llama2.c.")],
     board: BoardName,
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
+    tokenizer: TokenizerFile = None,
+    chunk: Chunk = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -93,8 +99,8 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
-    with new_project(model, target, chosen, out) as session:
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer), say=say)
+    with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:
         ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)

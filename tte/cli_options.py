@@ -10,9 +10,11 @@ import typer
 
 from tte import driver
 from tte.errors import TteError
+from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
+from tte.tokenizer import read_tokenizer
 
 CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
 MAX_SEED = 2**31 - 1
@@ -52,6 +54,8 @@ GradientsName = Annotated[
 NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
+TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="Of a language model: a file of llama2.c.")]
+Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
 
 
 def options(
@@ -60,6 +64,7 @@ def options(
     numerics: str | None,
     trace: Path | None = None,
     train: driver.Training | None = None,
+    tokenizer: Path | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -69,6 +74,7 @@ def options(
         io=words,
         trace=trace,
         train=train,
+        tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

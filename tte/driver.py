@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tte.codegen.project import render
-from tte.errors import InternalError, TteError
+from tte.errors import InternalError, TteError, Unsupported
 from tte.ir import Module, verify
 from tte.learning import Learning
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
@@ -38,8 +38,10 @@ from tte.passes.training.train_step import TrainStep
 from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
 from tte.replay import check_plan
+from tte.speech import TOKENS, speech
 from tte.store import files
 from tte.target import Board
+from tte.tokenizer import Tokenizer
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
 Say: TypeAlias = Callable[[str], None]
@@ -123,11 +125,14 @@ class Options:
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     say: Say = silent
+    tokenizer: Tokenizer | None = None  # of a language model
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
     """Module -> Module (passes) -> Program -> MemoryPlan -> files."""
     verify(module)
+    if options.tokenizer and options.io:
+        raise Unsupported("--io", "is not for models that speak", "leave it out")
     passes = (*options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io
@@ -135,14 +140,18 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     program, plan = lower(module, board, options)
     if options.memory == "balanced" and not fits(plan, board):
         program, plan = lower(module, board, replace(options, memory="smallest"))
-    return finish(module, program, plan, board)
+    return finish(module, program, plan, board, options.tokenizer)
 
 
-def finish(module: Module, program: Program, plan: MemoryPlan, board: Board) -> Compiled:
+def finish(
+    module: Module, program: Program, plan: MemoryPlan, board: Board, tokenizer: Tokenizer | None = None
+) -> Compiled:
     """The files, if the plan is right and fits the board."""
     check_plan(program, plan)
     check_fit(program, plan, board)
-    return Compiled(module, program, plan, render(program, plan, board, files(module)))
+    spoken = speech(module, tokenizer) if tokenizer else None
+    stored = files(module) | ({TOKENS: tokenizer.data} if tokenizer else {})
+    return Compiled(module, program, plan, render(program, plan, board, stored, spoken))
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:

@@ -185,7 +185,7 @@ def run_elf(
         (folder / "tte.in").write_bytes(data)
         done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds)
         written = folder / "tte.out"
-        _check_exit(done, board)
+        check_exit(done, board)
         lines = (folder / "count").read_text().splitlines() if counting else []
         marks = tuple((symbol, int(total)) for symbol, total in (line.rsplit(" ", 1) for line in lines))
         if not board.cpu.linker:
@@ -193,7 +193,7 @@ def run_elf(
         return Raw(written.read_bytes() if written.exists() else b"", done.returncode, marks)
 
 
-def _check_exit(done: Done, board: Board) -> None:
+def check_exit(done: Done, board: Board) -> None:
     """Turn the exit codes of faults into words."""
     if board.cpu.linker and done.returncode == MEMORY_FAULT:
         raise Fault(board.name, "memory fault: outside flash, sram and peripherals, or stack overflow")

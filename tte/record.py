@@ -125,11 +125,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Bytes and counts of a built and run project (DESIGN 6); None where the board counts nothing.
+    """Bytes and counts of a built and run project (DESIGN 6).
 
     `sram_bytes` is the program's .data and .bss, the arena included, with the stack. The stack is the most that was
-    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls. `instructions`
-    and `layers`, the same by layer, are those of an inference.
+    used where the board paints it (`painted`), else the compiler's sum over the deepest chain of calls. `counts` are
+    the instructions of a call by layer, for each function that ran on a board that counts them.
     """
 
     sram_bytes: int
@@ -137,14 +137,25 @@ class Measured:
     code_bytes: int
     stack_bytes: int
     painted: bool
-    instructions: int | None
-    layers: tuple[int, ...] | None
-    training_instructions: int | None = None
-    training_layers: tuple[int, ...] | None = None
+    counts: dict[str, tuple[int, ...]]
+
+    @property
+    def instructions(self) -> int | None:
+        """Of an inference; None where they are not counted, or there is none."""
+        return self.total("infer")
+
+    @property
+    def training_instructions(self) -> int | None:
+        """Of a training step, likewise."""
+        return self.total("train_step")
+
+    def total(self, function: str) -> int | None:
+        """The instructions of a function's call, None where they were not counted."""
+        return sum(self.counts[function]) if function in self.counts else None
 
     def of(self, function: str) -> tuple[int, ...] | None:
-        """The instructions of a function's layers."""
-        return {"infer": self.layers, "train_step": self.training_layers}.get(function)
+        """Those of its layers."""
+        return self.counts.get(function)
 
 
 @dataclass(frozen=True, slots=True)

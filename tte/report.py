@@ -17,11 +17,10 @@ NUMBERS = (
     *("model", "board", "arena_bytes", "bound_bytes", "gap_bytes", "weights_bytes"),  # of a record
     *("sram_bytes", "flash_bytes", "code_bytes", "stack_bytes", "instructions", "training_instructions"),  # measured
 )
+PREFIXES = {"infer": "", "train_step": "training_"}
 
 
-def measure(
-    folder: Path, board: Board, instructions: int | None, layers: tuple[int, ...] | None, stack: int | None
-) -> Measured:
+def measure(folder: Path, board: Board, counts: dict[str, tuple[int, ...]], stack: int | None) -> Measured:
     """Sizes of the program in `folder`, beside what its run told."""
     found, used = sizes(folder / "model.elf", board), stack if stack is not None else deepest(folder)
     return Measured(
@@ -30,8 +29,7 @@ def measure(
         code_bytes=object_text(folder / "build" / "model" / "model.o"),
         stack_bytes=used,
         painted=stack is not None,
-        instructions=instructions,
-        layers=layers,
+        counts=counts,
     )
 
 
@@ -39,7 +37,7 @@ def deepest(folder: Path) -> int:
     """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
     lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
     used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
-    chain = ("main$", "run_", r"\w+_(infer|train_step)$", "step_")
+    chain = ("main$", "run_|generate|prefill|decode", r"\w+_(infer|train_step|prefill|decode)$", "step_")
     return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
 
 
@@ -47,9 +45,11 @@ def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, o
     """One JSON object; null for what was not measured. See docs/json.md."""
     known: tuple[object, ...] = (record, measured)
     table: dict[str, object] = {n: next((getattr(k, n) for k in known if hasattr(k, n)), None) for n in NUMBERS}
-    table["macs"] = sum(layer.macs for layer in record.infer.layers)
-    keys = {"infer": "layers", "train_step": "training_layers"}
-    table |= {keys[f.name]: _rows(f, measured.of(f.name) if measured else None) for f in record.functions}
+    table["macs"] = sum(layer.macs for layer in record.functions[0].layers)
+    for f in record.functions:
+        prefix = PREFIXES.get(f.name, f"{f.name}_")
+        table[f"{prefix}instructions"] = measured.total(f.name) if measured else None
+        table[f"{prefix}layers"] = _rows(f, measured.of(f.name) if measured else None)
     return table | {"outputs": outputs}
 
 
@@ -85,10 +85,10 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         ]
     for what, value, how in rows:
         table.add_row(what, f"{value:,}", how)
-    if m and m.instructions is not None:
-        table.add_row("instructions", f"{m.instructions:,}", f"{board.cpu.counts}, counted, not cycles")
-    if m and m.training_instructions is not None:
-        table.add_row("training step", f"{m.training_instructions:,}", f"{board.cpu.counts}, counted, not cycles")
+    names = {"infer": "instructions", "train_step": "training step"}
+    for function in m.counts if m else ():
+        total = m.total(function)
+        table.add_row(names.get(function, function), f"{total:,}", f"{board.cpu.counts}, counted, not cycles")
     return table
 
 
@@ -124,9 +124,9 @@ def frontier(points: Sequence[Point]) -> Table:
 
 
 def why(record: Record) -> list[str]:
-    """For each layer the kernel it got, and what became of the others."""
+    """For each layer of the first function the kernel it got, and what became of the others."""
     lines = []
-    for i, layer in enumerate(record.infer.layers):
+    for i, layer in enumerate(record.functions[0].layers):
         lines.append(f"{i} {layer.name}: {layer.kernel}")
         for c in layer.choices:
             verdict = c.refused or ("taken" if c.kernel == layer.kernel else "dearer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,29 +48,44 @@ class Session:
         with progress(f"running {self.record.model} on {self.board.name}"):
             found = infer(self.module, elf, self.board, samples)
         layers = self.record.infer.by_layer(found.steps)
-        return found, measure(self.folder, self.board, found.instructions, layers, found.stack)
+        return found, measure(self.folder, self.board, {"infer": layers} if layers else {}, found.stack)
 
     def measure(self) -> Measured:
-        """Run on random inputs; a model that learns also trains on them, once."""
+        """Run once: an inference on random inputs and, of a model that learns, a training step; else each function."""
+        names = [g.name for g in self.module.graphs]
+        if "infer" not in names:
+            with progress(f"building {self.record.model} for {self.board.name}"):
+                build(self.folder, self.board)
+            return self._with(measure(self.folder, self.board, {}, None), {n: self._example(n) for n in names})
         given = random_inputs(self.module)
         measured = self.run([given])[1]
-        return self._trained(measured, given) if any(g.name == "train_step" for g in self.module.graphs) else measured
+        if "train_step" not in names:
+            return measured
+        label = self.module.graph("train_step").ins[-1].type
+        lesson = (*before(self.module, given), np.zeros(label.shape, label.dtype.numpy))
+        return self._with(measured, {"train_step": lesson})
 
-    def _trained(self, measured: Measured, given: Arrays) -> Measured:
-        """With what a training step takes."""
-        work = next(f for f in self.record.functions if f.name == "train_step")
-        t = self.module.graph("train_step").ins[-1].type
-        with progress(f"training {self.record.model} on {self.board.name}"):
-            device = Device(self.module, self.folder / "model.elf", self.board)
-            cost = device.measure("train_step", (*before(self.module, given), np.zeros(t.shape, t.dtype.numpy)))
-        more = max((cost.stack or 0) - measured.stack_bytes, 0)
-        return replace(
-            measured,
-            sram_bytes=measured.sram_bytes + more,
-            stack_bytes=measured.stack_bytes + more,
-            training_instructions=cost.instructions,
-            training_layers=work.by_layer(cost.steps),
-        )
+    def _example(self, function: str) -> Arrays:
+        """For `prefill` and `decode`: as many tokens as they take, from the first position on."""
+        tokens, where = (v.type for v in self.module.graph(function).ins)
+        return np.zeros(tokens.shape, np.int32), np.asarray([0, tokens.size], np.int32).reshape(where.shape)
+
+    def _with(self, measured: Measured, given: Mapping[str, Arrays]) -> Measured:
+        """With what calls of other functions take."""
+        device = Device(self.module, self.folder / "model.elf", self.board)
+        for name, arrays in given.items():
+            work = next(f for f in self.record.functions if f.name == name)
+            with progress(f"running {name} of {self.record.model} on {self.board.name}"):
+                cost = device.measure(name, arrays)
+            layers, stack = work.by_layer(cost.steps), max(cost.stack or 0, measured.stack_bytes)
+            measured = replace(
+                measured,
+                sram_bytes=measured.sram_bytes + stack - measured.stack_bytes,
+                stack_bytes=stack,
+                painted=bool(self.board.cpu.stack),
+                counts=measured.counts | ({name: layers} if layers else {}),
+            )
+        return measured
 
     def frontier(self, counted: bool) -> list[Point]:
         """Ways to compile the module; `counted`, each is built and run."""
@@ -102,11 +117,11 @@ def open_project(folder: Path, board: str | None = None) -> Session:
 
 
 @contextmanager
-def new_project(model: Path, board: Board, options: Options, out: Path) -> Generator[Session]:
-    """Compile `model` to a new folder, which becomes `out` when the block ends well."""
+def new_project(model: Path, board: Board, options: Options, out: Path, chunk: int | None = None) -> Generator[Session]:
+    """Compile `model` to a new folder, which becomes `out` when the block ends well; `chunk` as in `load_model`."""
     with fresh_project(out) as folder:
         with progress(f"reading {model.name}"):
-            module = load_model(model)
+            module = load_model(model, chunk)
         with progress(f"compiling {model.name} for {board.name}"):
             compile_model(module, board, options).write(folder)
         yield open_project(folder)

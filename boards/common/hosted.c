@@ -10,7 +10,9 @@ int32_t tte_port_read(void *to, size_t bytes)
 
 int32_t tte_port_write(const void *from, size_t bytes)
 {
-    return (int32_t)fwrite(from, 1, bytes, stdout);
+    const int32_t written = (int32_t)fwrite(from, 1, bytes, stdout);
+    (void)fflush(stdout);
+    return written;
 }
 
 uint32_t tte_stack_high_water(void)
