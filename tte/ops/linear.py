@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import dsp, fixed, mve
+from tte import dsp, fixed, lanes, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -84,6 +84,18 @@ class Linear(Op):
             takes=("w", "b", "y"),
             per_mac=6.0,
         ),
+        Kernel(
+            "tte_linear_f32_simd",
+            "linear_f32_simd.h",
+            (F32, F32, F32),
+            (F32,),
+            isa="simd",
+            pack=lanes.blocks,
+            packs=("w",),
+            optional=1,
+            takes=("w", "b", "y"),
+            per_mac=0.8,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -143,7 +155,7 @@ class Linear(Op):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """f32 and s8 in all roundings, per row and per tensor, ragged k, a dead channel with a bias at the limit."""
+        """f32 and s8 in all roundings, per row and per tensor, ragged, a dead channel with a bias at the limit."""
         q, y = Quant((0.05,), 3), Quant((0.4,), -7)
         rows = Quant((0.02, 0.004, 4e-9), 0, 0)
         x, w, b = TensorType((2, 21), S8, q), TensorType((3, 21), S8, rows), TensorType((3,), S32)
@@ -151,6 +163,7 @@ class Linear(Op):
         dead.args[2][-1] = -(2**31)
         wide = TensorType((1, 64), S8, q), TensorType((10, 64), S8, Quant((0.02,))), TensorType((10,), S32)
         floats = TensorType((2, 5), F32), TensorType((4, 5), F32), TensorType((4,), F32)
+        many = TensorType((3, 7), F32), TensorType((37, 7), F32), TensorType((37,), F32)
         return (
             dead,
             Example.random(cls(out=y), x, w, b, consts=(1, 2)),
@@ -161,4 +174,6 @@ class Linear(Op):
             Example.random(cls(low=0.0), *floats),
             Example.random(cls(), *floats[:2], consts=(1,)),
             Example.random(cls(high=0.5), *floats[:2]),
+            Example.random(cls(-0.5, 0.5), *many, consts=(1, 2)),
+            Example.random(cls(), *many[:2], consts=(1,)),
         )

@@ -1,0 +1,16 @@
+"""Constants as kernels that compute sixteen outputs at a time want them (runtime_c/simd/lanes.h). Floor 2."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tte.op import Consts, Types
+
+LANES = 16
+
+
+def blocks(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights [n, k] as [ceil(n / 16), k, 16], the last block filled up with zeros."""
+    w = consts["w"]
+    filled = np.pad(w, ((0, -len(w) % LANES), (0, 0)))
+    return consts | {"w": np.ascontiguousarray(filled.reshape(-1, LANES, w.shape[1]).swapaxes(1, 2))}
