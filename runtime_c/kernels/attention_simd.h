@@ -42,21 +42,33 @@ TTE_INLINE float tte_attention_scores_simd(const tte_attention_f32_params *p, co
     return max;
 }
 
-/** a = e^(a - max); returns their sum, in order. */
-TTE_INLINE float tte_attention_powers(float *a, int32_t seen, float max)
+/** a = e^(a - max). */
+TTE_INLINE void tte_attention_powers(float *a, int32_t seen, float max)
 {
-    float total = 0.0f;
     int32_t at = 0;
     for (; at + 4 <= seen; at += 4) {
-        const tte_f32x4 e = tte_exp_f32x4(tte_load_f32x4(a + at) - max);
-        tte_store_f32x4(a + at, e);
-        total = total + e[0] + e[1] + e[2] + e[3];
+        tte_store_f32x4(a + at, tte_exp_f32x4(tte_load_f32x4(a + at) - max));
     }
     for (; at < seen; at++) {
         a[at] = tte_exp(a[at] - max);
-        total += a[at];
     }
-    return total;
+}
+
+/** y = sum of a * v / sum of a for four elements of each of `parts` vectors; all sums are in order, side by side. */
+TTE_INLINE void tte_attention_mean(int32_t parts, const float *restrict a, int32_t seen, const float *restrict v,
+                                   int32_t width, float *restrict y)
+{
+    tte_f32x4 sums[4] = {{0.0f}};
+    float total = 0.0f;
+    for (int32_t at = 0; at < seen; at++, v += width) {
+        total += a[at];
+        for (int32_t i = 0; i < parts; i++) {
+            sums[i] += a[at] * tte_load_f32x4(v + 4 * i);
+        }
+    }
+    for (int32_t i = 0; i < parts; i++) {
+        tte_store_f32x4(y + 4 * i, sums[i] / total);
+    }
 }
 
 /** As tte_attention_f32, with its bits, where depth is a multiple of four. */
@@ -71,13 +83,16 @@ TTE_KERNEL tte_attention_f32_simd(const tte_attention_f32_params *p, const float
         for (int32_t h = 0; h < p->heads; h++, q += p->depth, y += p->depth) {
             const int32_t first = h / p->group * p->depth;
             const float max = tte_attention_scores_simd(p, q, k + first, width, seen, a);
-            const float total = tte_attention_powers(a, seen, max);
-            for (int32_t j = 0; j < p->depth; j += 4) {
-                tte_f32x4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
-                for (int32_t at = 0; at < seen; at++) {
-                    sum += a[at] * tte_load_f32x4(v + at * width + first + j);
-                }
-                tte_store_f32x4(y + j, sum / total);
+            tte_attention_powers(a, seen, max);
+            int32_t j = 0;
+            for (; j + 16 <= p->depth; j += 16) {
+                tte_attention_mean(4, a, seen, v + first + j, width, y + j);
+            }
+            for (; j + 8 <= p->depth; j += 8) {
+                tte_attention_mean(2, a, seen, v + first + j, width, y + j);
+            }
+            for (; j < p->depth; j += 4) {
+                tte_attention_mean(1, a, seen, v + first + j, width, y + j);
             }
         }
     }
