@@ -22,6 +22,20 @@ TTE_INLINE void tte_store_f32x4(float *y, tte_f32x4 x)
     *(tte_f32x4 *)(void *)y = x;
 }
 
+/** Write the first `there` of sixteen floats from y on. */
+TTE_INLINE void tte_store_lanes(float *y, const tte_f32x4 *x, int32_t there)
+{
+    if (there >= TTE_LANES) {
+        for (int32_t v = 0; v < TTE_LANES / 4; v++) {
+            tte_store_f32x4(y + 4 * v, x[v]);
+        }
+        return;
+    }
+    for (int32_t c = 0; c < there; c++) {
+        y[c] = x[c / 4][c % 4];
+    }
+}
+
 /** yes where `which` is all ones, no where it is 0. */
 TTE_INLINE tte_f32x4 tte_either_f32x4(tte_s32x4 which, tte_f32x4 yes, tte_f32x4 no)
 {
