@@ -19,19 +19,30 @@ TTE_INLINE void tte_linear_scaled(const tte_s32x4 *sums, float s, const float *r
     }
 }
 
+/** Add the products of `there` columns, at most four, to the sums of `rows` rows. */
+TTE_INLINE void tte_linear_rows_four(int32_t rows, int32_t k, const int8_t *restrict q, const int8_t *restrict w,
+                                     int32_t there, tte_s32x4 (*sums)[TTE_LANES / 4])
+{
+    for (int32_t i = 0; i < rows; i++) {
+        const tte_s8x16 x = tte_spread_s8(q + i * k, there);
+        for (int32_t v = 0; v < TTE_LANES / 4; v++) {
+            sums[i][v] = tte_dot4_s8(sums[i][v], tte_load_s8x16(w + 16 * v), x);
+        }
+    }
+}
+
 /** Outputs j..j+15 of `rows` rows from q, s and y on, or as many as there are; w and scale are those outputs'. */
 TTE_INLINE void tte_linear_rows_tile(const tte_linear_rows_s8_params *p, int32_t rows, int32_t j,
                                      const int8_t *restrict q, const float *restrict s, const int8_t *restrict w,
                                      const float *restrict scale, const float *restrict b, float *restrict y)
 {
+    const int32_t whole = p->k / 4 * 4;
     tte_s32x4 sums[2][TTE_LANES / 4] = {{{0}}};
-    for (int32_t l = 0; l < p->k; l += 4, w += 4 * TTE_LANES) {
-        for (int32_t i = 0; i < rows; i++) {
-            const tte_s8x16 x = tte_spread_s8(q + i * p->k + l, p->k - l);
-            for (int32_t v = 0; v < TTE_LANES / 4; v++) {
-                sums[i][v] = tte_dot4_s8(sums[i][v], tte_load_s8x16(w + 16 * v), x);
-            }
-        }
+    for (int32_t l = 0; l < whole; l += 4) {
+        tte_linear_rows_four(rows, p->k, q + l, w + l * TTE_LANES, 4, sums);
+    }
+    if (whole < p->k) {
+        tte_linear_rows_four(rows, p->k, q + whole, w + whole * TTE_LANES, p->k - whole, sums);
     }
     const int32_t there = p->n - j < TTE_LANES ? p->n - j : TTE_LANES;
     for (int32_t i = 0; i < rows; i++) {

@@ -17,11 +17,11 @@ TTE_INLINE tte_s8x16 tte_load_s8x16(const void *x)
     return *(const tte_s8x16 *)x;
 }
 
-/** The bytes x[0..there-1], there <= 4, and zeros, in every lane of four. */
+/** The bytes x[0..there-1], there <= 4 and a constant, and zeros, in every lane of four. */
 TTE_INLINE tte_s8x16 tte_spread_s8(const int8_t *x, int32_t there)
 {
     int32_t word = 0;
-    __builtin_memcpy(&word, x, (size_t)(there < 4 ? there : 4));
+    __builtin_memcpy(&word, x, (size_t)there);
     const tte_s32x4 words = {word, word, word, word};
     return (tte_s8x16)words;
 }
