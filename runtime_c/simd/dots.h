@@ -51,4 +51,21 @@ TTE_INLINE tte_s32x4 tte_dot4_s8(tte_s32x4 sum, tte_s8x16 w, tte_s8x16 x)
 #endif
 }
 
+/**
+ * Lane i of the result is that of sum, and the products of eight codes of four bits with x: the lower ones of
+ * w[4i..4i+3] with x0[4i..4i+3], the upper ones with x1[4i..4i+3].
+ */
+TTE_INLINE tte_s32x4 tte_dot8_u4(tte_s32x4 sum, tte_s8x16 w, tte_s8x16 x0, tte_s8x16 x1)
+{
+#if defined(__SSE2__) && !defined(__ARM_FEATURE_DOTPROD)
+    const tte_s16x8 codes = (tte_s16x8)w, a = (tte_s16x8)x0, b = (tte_s16x8)x1;
+    sum = tte_pairs_s16(sum, codes & 15, a << 8 >> 8);
+    sum = tte_pairs_s16(sum, codes >> 8 & 15, a >> 8);
+    sum = tte_pairs_s16(sum, codes >> 4 & 15, b << 8 >> 8);
+    return tte_pairs_s16(sum, codes >> 12 & 15, b >> 8);
+#else
+    return tte_dot4_s8(tte_dot4_s8(sum, w & 15, x0), w >> 4 & 15, x1);
+#endif
+}
+
 #endif
