@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte import dsp, fixed, hvx, mve
+from tte import dsp, fixed, hvx, lanes, mve
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
@@ -121,6 +121,18 @@ class Linear(Op):
             takes=("w", "b", "y"),
             per_mac=6.0,
         ),
+        Kernel(
+            "tte_linear_f32_simd",
+            "linear_f32_simd.h",
+            (F32, F32, F32),
+            (F32,),
+            isa="simd",
+            pack=lanes.blocks,
+            packs=("w",),
+            optional=1,
+            takes=("w", "b", "y"),
+            per_mac=0.8,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -195,6 +207,7 @@ class Linear(Op):
         dead.args[2][-1] = -(2**31)
         wide = TensorType((1, 64), S8, q), TensorType((10, 64), S8, Quant((0.02,))), TensorType((10,), S32)
         floats = TensorType((2, 5), F32), TensorType((4, 5), F32), TensorType((4,), F32)
+        many = TensorType((3, 7), F32), TensorType((37, 7), F32), TensorType((37,), F32)
         return (
             dead,
             Example.random(cls(out=y), x, w, b, consts=(1, 2)),
@@ -208,6 +221,8 @@ class Linear(Op):
             *(e for m, n, k in _RAGGED for e in _ragged(m, n, k)),
             Example.random(cls(), *floats[:2], consts=(1,)),
             Example.random(cls(high=0.5), *floats[:2]),
+            Example.random(cls(-0.5, 0.5), *many, consts=(1, 2)),
+            Example.random(cls(), *many[:2], consts=(1,)),
         )
 
 
