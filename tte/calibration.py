@@ -67,13 +67,13 @@ def median(seen: Seen, hot: int) -> float:
 
 def percentile(seen: Seen, hot: int) -> float:
     """The scale that clamps one element of 1,000."""
-    return _scale(np.quantile(abs(seen.rows), 0.999))
+    return _scale(float(np.quantile(abs(seen.rows), 0.999)))
 
 
 def least(seen: Seen, hot: int) -> float:
     """The scale with the least squares of errors in the results, where so many channels have a shadow."""
     part = Seen(seen.weights, seen.peaks, seen.rows[:: max(1, len(seen.rows) // TRIED)])
-    return min((absmax(seen, hot) * step for step in STEPS), key=lambda scale: _error(part, scale, hot))
+    return min((absmax(seen, hot) * float(step) for step in STEPS), key=lambda scale: _error(part, scale, hot))
 
 
 Rule: TypeAlias = Callable[[Seen, int], float]
