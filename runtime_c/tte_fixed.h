@@ -22,14 +22,20 @@ static inline float tte_float_of_bits(int32_t bits)
     return f;
 }
 
-/** x to the nearest integer, ties to even; x is clamped to [-512, 512] first. Adding 1.5 * 2^23 leaves no fraction. */
-static inline int32_t tte_round_even(float x)
+/** x to the nearest integer, ties to even; x is clamped first, limit <= 2^22. Adding 1.5 * 2^23 leaves no fraction. */
+static inline int32_t tte_round_even_within(float x, float limit)
 {
-    const float clamped = x < -512.0f ? -512.0f : x > 512.0f ? 512.0f : x;
+    const float clamped = x < -limit ? -limit : x > limit ? limit : x;
     const float shifted = clamped + 12582912.0f;
     int32_t bits;
     __builtin_memcpy(&bits, &shifted, sizeof bits);
     return bits - 0x4B400000;
+}
+
+/** x to the nearest integer, ties to even; x is clamped to [-512, 512] first. */
+static inline int32_t tte_round_even(float x)
+{
+    return tte_round_even_within(x, 512.0f);
 }
 
 /** x to the nearest integer, ties away from zero; x is clamped to [-512, 512] first. The rest is exact. */

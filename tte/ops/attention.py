@@ -37,6 +37,18 @@ class Attention(Op):
             scratch=lambda ins, outs, params: 4 * ins[1].shape[0],
             per_mac=6.0,
         ),
+        Kernel(
+            "tte_attention_f32_simd",
+            "attention_simd.h",
+            (F32, F32, F32, S32),
+            (F32,),
+            isa="simd",
+            inplace=((0, 0),),
+            when=lambda ins, outs, params: params["depth"] % 4 == 0,
+            needs="heads of a multiple of four",
+            scratch=lambda ins, outs, params: 4 * ins[1].shape[0],
+            per_mac=2.0,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -91,7 +103,10 @@ class Attention(Op):
         one = TensorType((1, 3), F32), TensorType((5, 3), F32), TensorType((5, 3), F32)
         steep = chunk.examples(cls(2, 2), q, *(TensorType((4, 20), F32),) * 2, spans=((1, 3),))
         steep[0].args[0][:] *= 100
+        fours = TensorType((3, 32), F32), *(TensorType((13, 16), F32),) * 2
         return (
+            *chunk.examples(cls(4, 2), *fours, spans=((0, 3), (6, 3), (10, 3))),
+            *chunk.examples(cls(1, 1), *(TensorType((6, 28), F32),) * 3, spans=((0, 6),)),
             *chunk.examples(cls(4, 2), q, k, k, spans=((0, 3), (4, 2), (8, 3), (-2, 0), (2**31 - 1, 3))),
             *chunk.examples(cls(4, 4), *(TensorType((2, 12), F32),) * 3, spans=((0, 2),)),
             *chunk.examples(cls(1, 1), *one, spans=((0, 1), (4, 1))),

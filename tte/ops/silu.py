@@ -17,7 +17,19 @@ F32 = DType.F32
 class Silu(Op):
     """y = x / (1 + e**-x)."""
 
-    kernels = (Kernel("tte_silu_f32", "silu.h", (F32,), (F32,), form="flat", inplace=((0, 0),), per_out=40.0),)
+    kernels = (
+        Kernel("tte_silu_f32", "silu.h", (F32,), (F32,), form="flat", inplace=((0, 0),), per_out=40.0),
+        Kernel(
+            "tte_silu_f32_simd",
+            "silu_simd.h",
+            (F32,),
+            (F32,),
+            isa="simd",
+            form="flat",
+            inplace=((0, 0),),
+            per_out=12.0,
+        ),
+    )
 
     def infer(self, *types: TensorType) -> Types:
         """y has the shape of x."""
@@ -30,6 +42,6 @@ class Silu(Op):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Floats of all sizes."""
-        floats = (np.arange(-300, 300) ** 3 / 3e5).astype(np.float32)
+        """Floats of all sizes; a number of them that is not a multiple of four."""
+        floats = (np.arange(-300, 303) ** 3 / 3e5).astype(np.float32)
         return (Example(cls(), (TensorType(floats.shape, F32),), (floats,)),)
