@@ -44,6 +44,14 @@ def reals(consts: Consts, ins: Types, outs: Types) -> Consts:
     return {"w": products(w), "q": _blocks(b, (bits & 0x7FFFFF | 0x800000) << 7, (bits >> 23) + 34)}
 
 
+def sums(consts: Consts, ins: Types, outs: Types) -> Consts:
+    """Weights as `dots` lays them out; biases that may be absent, with x's zero point in them, s32[blocks, 1, 32]."""
+    w = consts["w"]
+    b = consts.get("b", np.zeros(len(w), np.int32)).astype(np.int64)
+    b -= ins[0].scaling.zero * w.astype(np.int64).sum(1)
+    return {"w": products(w), "q": _blocks(fixed.wrapped(b))}
+
+
 def products(w: Array) -> Array:
     """Weights [n, ...] as u8[blocks, steps, 32, 4]."""
     w = w.reshape(len(w), -1)

@@ -102,6 +102,18 @@ class Linear(Op):
             per_mac=0.005,
             per_out=0.8,
         ),
+        Kernel(
+            "tte_linear_s8_s32_hvx",
+            "linear_s8_hvx.h",
+            (S8, S8, S32),
+            (S32,),
+            isa="hvx",
+            optional=1,
+            scratch=lambda ins, outs, params: hvx.packed(*ins[0].shape),
+            pack=hvx.sums,
+            per_mac=0.005,
+            per_out=0.4,
+        ),
         Kernel("tte_linear_s8_f32", "linear_s8.h", (S8, S8, S32), (F32,), per_mac=7.0),
         Kernel(
             "tte_linear_s8_s32",
