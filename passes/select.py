@@ -61,12 +61,8 @@ class _Lowering:
     def call(self, node: Node) -> Call:
         """The node with the kernel that `prefer` takes among those that fit, on the npu where that has any."""
         found = _params(node)
-        for name in (NPU, "cpu") if self.offered(node) else ("cpu",):
-            unit = self.board.units[name]
-            candidates = tuple(self.candidate(node, k, found[k.form == "channels"], unit) for k in node.op.kernels)
-            fitting = tuple(c for c in candidates if not c.refused)
-            if fitting:
-                break
+        name, candidates = self.place(node, found)
+        fitting = tuple(c for c in candidates if not c.refused)
         if not fitting:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
@@ -87,6 +83,17 @@ class _Lowering:
             candidates,
             unit=name,
         )
+
+    def place(self, node: Node, found: Mapping[bool, Params]) -> tuple[str, tuple[Candidate, ...]]:
+        """Where the node runs, and the kernels that were looked at for that unit."""
+
+        def looked(unit: Unit) -> tuple[Candidate, ...]:
+            return tuple(self.candidate(node, k, found[k.form == "channels"], unit) for k in node.op.kernels)
+
+        candidates = looked(self.board.npu) if self.board.npu and self.offered(node) else ()
+        if all(c.refused for c in candidates):
+            return "cpu", looked(self.board.cpu)
+        return NPU, candidates
 
     def offered(self, node: Node) -> bool:
         """True if the npu names the op and its operands' types, and it would touch nothing but the window."""
