@@ -184,7 +184,7 @@ class Network:
 class Recipe:
     """How to train: `lr` is for 256 samples; the rate of an update is lr / 256 * batch, at most `cap`."""
 
-    lr: float = 0.6
+    lr: float = 0.4
     cap: float = 0.025
     epochs: int = 1
     batch: int = 1

@@ -13,7 +13,7 @@ from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
-from tte.codegen.steps import Step, arguments, steps, weights
+from tte.codegen.steps import Step, Weights, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
 from tte.op import Values
@@ -21,11 +21,12 @@ from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.record import PLAN
 from tte.speech import Speech
 from tte.states import layout
-from tte.target import BOARDS, Board, board_files, board_sources, link_flags, memory_ld
-from tte.types import Value
+from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
+from tte.types import NPU, Value
 
 RUNTIME = BOARDS.parent / "runtime_c"
 TOKENIZER, SPOKEN = ("tokenizer.h", "tokenizer.c"), ("tte_tokenizer.h", "tte_sampler.h")
+NPU_FILES = ("npu.c", "npu_weights.c")
 ENV = environment()
 
 
@@ -36,50 +37,111 @@ def render(
 
     `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler.
     """
-    constants, step_of = weights(program), steps(program)
-    weights_bytes = sum(a.nbytes for a in constants.arrays.values())
+    part, npu = _part(program, board, "cpu"), _part(program, board, NPU) if plan.queue else None
+    weights_bytes = sum(a.nbytes for p in (part, npu) if p for a in p.constants.arrays.values())
     if board.flash is not None and weights_bytes > board.flash:
         what = f"its weights take {weights_bytes} bytes of flash, {board.name} has {board.flash}"
         raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
-    headers = sorted({call.kernel.header for call in step_of})
-    view: dict[str, object] = {
-        "c": cfmt,
-        "name": program.name,
-        "program": program,
-        "plan": plan,
-        "board": board,
-        "headers": headers,
-    }
-    view |= {"weights": constants.arrays, "step_of": step_of, "steps": list(dict.fromkeys(step_of.values()))}
-    view |= {"slots": partial(_slots, plan), "call_name": _function_name}
-    view |= {"blocks": partial(_blocks, plan, constants.symbols), "told": partial(_told, step_of)}
-    view |= {
-        "incoming": partial(_incoming, plan),
-        "assigned": _assigned,
-        "declared": _declared,
-        "rest": _rest,
-        "present": _present,
-    }
-    view |= {"sources": board_sources(board), "link_flags": link_flags(board)}
     states = layout(program.states)
-    view |= {
-        "kept": states if states.bytes else None,
-        "lesson_of": lesson,
-        "given": _given,
-        "initial": constants.initial,
-    }
-    view |= {"speech": speech, "tables": speech.tokenizer.tables if speech else {}}
+    view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
+    view |= {"sources": _sources(board, npu), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
+    if npu:
+        files |= _beside(program, plan, npu, view)
     shared = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
-    files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in headers)]))
-    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board).items()}
+    shared += ["tte_queue.h"] if npu else []
+    headers = {h for p in (part, npu) if p for h in p.headers}
+    files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in sorted(headers))]))
+    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
     told = record(program, plan, board, weights_bytes)
     told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a unit computes: its constants, and the steps of its calls."""
+
+    unit: Unit
+    constants: Weights
+    step_of: Mapping[Call, Step]
+
+    @property
+    def headers(self) -> list[str]:
+        """Those of its kernels."""
+        return sorted({call.kernel.header for call in self.step_of})
+
+    @property
+    def view(self) -> dict[str, object]:
+        """What templates read of it."""
+        return {
+            "unit": self.unit,
+            "file": "weights.c",
+            "headers": self.headers,
+            "weights": self.constants.arrays,
+            "initial": self.constants.initial,
+            "step_of": self.step_of,
+            "steps": list(dict.fromkeys(self.step_of.values())),
+            "told": partial(_told, self.step_of),
+        }
+
+
+def _part(program: Program, board: Board, unit: str) -> _Part:
+    return _Part(board.units[unit], weights(program, unit), steps(program, unit))
+
+
+def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | None) -> dict[str, object]:
+    """What templates read of the whole."""
+    symbols = weights(program).symbols
+    return {
+        "c": cfmt,
+        "name": program.name,
+        "program": program,
+        "plan": plan,
+        "board": board,
+        "jobs": program.jobs,
+        "slots": partial(_slots, plan),
+        "call_name": _function_name,
+        "blocks": partial(_blocks, plan, symbols),
+        "incoming": partial(_incoming, plan),
+        "assigned": _assigned,
+        "declared": _declared,
+        "rest": _rest,
+        "present": _present,
+        "link_flags": link_flags(board),
+        "lesson_of": lesson,
+        "given": _given,
+        "speech": speech,
+        "tables": speech.tokenizer.tables if speech else {},
+    }
+
+
+def _beside(program: Program, plan: MemoryPlan, npu: _Part, view: dict[str, object]) -> dict[str, bytes]:
+    """The npu's jobs and weights."""
+    done = [
+        (c, arguments(c, _slots(plan, f), npu.constants.symbols))
+        for f in program.functions
+        for c in f.calls
+        if c in program.jobs
+    ]
+    view = view | npu.view | {"file": NPU_FILES[1], "done": done}
+    templates = zip(NPU_FILES, ("npu.c.j2", "weights.c.j2"), strict=True)
+    return {name: ENV.get_template(template).render(view).encode() for name, template in templates}
+
+
+def _sources(board: Board, npu: _Part | None) -> tuple[str, ...]:
+    """What the cpu's program is made of beside the model; if the npu is a thread of it, the npu's jobs too."""
+    own = board_sources(board.cpu.sources)
+    return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else NPU_FILES)) if npu else own
+
+
+def _npu_sources(npu: _Part | None) -> tuple[str, ...]:
+    """What a program of the npu's own is made of."""
+    return (*NPU_FILES, *board_sources(npu.unit.sources)) if npu and npu.unit.cc else ()
 
 
 def _function_name(function: Function, suffix: str) -> str:
@@ -146,7 +208,10 @@ def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function:
         counts = Counter(cascade.order if cascade else ())
         loop = rounds(block[0], slots, symbols)
         plain = [] if loop else block
-        passed = [(c, arguments(c, slots, symbols, cascade is not None), counts[k]) for k, c in enumerate(plain)]
+        passed = [
+            (c, arguments(c, slots, symbols, cascade is not None) if c.unit == "cpu" else [], counts[k])
+            for k, c in enumerate(plain)
+        ]
         yield Block(tuple(passed), cascade, loop)
 
 

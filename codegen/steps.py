@@ -31,14 +31,14 @@ class Step:
     size: int
 
 
-def steps(program: Program) -> dict[Call, Step]:
-    """The step of every call that has one; calls of one kernel with the same parameters share one."""
+def steps(program: Program, unit: str = "cpu") -> dict[Call, Step]:
+    """The step of every call of the unit that has one; calls of one kernel with the same parameters share one."""
     made: dict[tuple[object, ...], Step] = {}
     result = {}
     for function in program.functions:
         rowwise = {c for cascade in function.cascades for c in function.calls[cascade.first : cascade.stop]}
         for call in function.parts:
-            if call.kernel.form == "arrival":
+            if call.kernel.form == "arrival" or call.unit != unit:
                 continue
             params = row_params(call) if call in rowwise else call.params
             scalars = tuple((k, number(v)) for k, v in params.items())
@@ -112,10 +112,13 @@ class Weights:
     initial: Mapping[Value, str]
 
 
-def weights(program: Program) -> Weights:
-    """Collect all constants; equal bytes share an array, whose elements are the largest that a reader takes it for."""
-    sram = [s for s in program.states if s.storage == "sram" and s.init.any()]
-    calls = [c for f in program.functions for c in f.parts]
+def weights(program: Program, unit: str = "cpu") -> Weights:
+    """Collect all constants that the unit reads, for the cpu with the initial states.
+
+    Equal bytes share an array, whose elements are the largest that a reader takes it for.
+    """
+    sram = [s for s in program.states if s.storage == "sram" and s.init.any() and unit == "cpu"]
+    calls = [c for f in program.functions for c in f.parts if c.unit == unit]
     widest: dict[bytes, Array] = {}
     for value in (*(v for c in calls for v in c.consts.values()), *(s.init for s in sram)):
         if value.itemsize > widest.setdefault(value.tobytes(), value).itemsize:
@@ -128,8 +131,8 @@ def weights(program: Program) -> Weights:
         arrays[symbol] = shared
         return symbol if value.dtype == shared.dtype else f"(const {CTYPES[value.dtype]} *){symbol}"
 
-    label = names(program)
-    symbols = {(c, k): named(f"{program.name}_{label[c]}_{k}", v) for c in calls for k, v in c.consts.items()}
+    label, prefix = names(program), program.name if unit == "cpu" else f"{program.name}_{unit}"
+    symbols = {(c, k): named(f"{prefix}_{label[c]}_{k}", v) for c in calls for k, v in c.consts.items()}
     initial = {s.value: named(f"{program.name}_{s.value.name}_initial", s.init) for s in sram}
     return Weights(arrays, symbols, initial)
 

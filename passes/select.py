@@ -11,8 +11,8 @@ from tte.errors import Unsupported
 from tte.ir import Graph, Module, Node, State
 from tte.op import Consts, Kernel, Params
 from tte.program import Call, Candidate, Function, Program
-from tte.target import Board
-from tte.types import DType, TensorType, Value
+from tte.target import Board, Unit
+from tte.types import NPU, DType, TensorType, Value
 
 Prefer = Callable[[str, Node, tuple[Candidate, ...]], Candidate]  # given the name of the graph
 
@@ -30,20 +30,23 @@ def least_scratch(graph: str, node: Node, candidates: tuple[Candidate, ...]) -> 
 def select(module: Module, board: Board, caller: bool = False, prefer: Prefer = cheapest) -> Program:
     """Lower the module to kernel calls. With `caller`, inputs and outputs are the caller's buffers."""
     constants = {s.value: s for s in module.states if s.storage == "flash"}
-    functions = tuple(_Lowering(g, board, constants, prefer).function(caller) for g in module.graphs)
+    functions = tuple(_Lowering(g, board, constants, prefer, caller).function() for g in module.graphs)
     return Program(module.name, module.states, functions)
 
 
 class _Lowering:
     """One graph on its way to a function; `home` is where a view's bytes lie."""
 
-    def __init__(self, graph: Graph, board: Board, constants: Mapping[Value, State], prefer: Prefer) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, constants: Mapping[Value, State], prefer: Prefer, caller: bool
+    ) -> None:
         self.graph, self.board, self.constants, self.prefer = graph, board, constants, prefer
+        self.caller = caller
         self.home: dict[Value, Value] = {}
 
-    def function(self, caller: bool) -> Function:
+    def function(self) -> Function:
         """A call per node that is not a view; a result that would be the caller's, or an input's, bytes is copied."""
-        g = self.graph
+        g, caller = self.graph, self.caller
         calls = []
         for node in g.nodes:
             root = self.home.get(node.ins[0], node.ins[0]) if node.ins else None
@@ -56,10 +59,14 @@ class _Lowering:
         return Function(g.name, g.ins, outs, tuple(calls), g.updates, caller)
 
     def call(self, node: Node) -> Call:
-        """The node with the kernel that `prefer` takes among those that fit."""
+        """The node with the kernel that `prefer` takes among those that fit, on the npu where that has any."""
         found = _params(node)
-        candidates = tuple(self.candidate(node, k, found[k.form == "channels"]) for k in node.op.kernels)
-        fitting = tuple(c for c in candidates if not c.refused)
+        for name in (NPU, "cpu") if self.offered(node) else ("cpu",):
+            unit = self.board.units[name]
+            candidates = tuple(self.candidate(node, k, found[k.form == "channels"], unit) for k in node.op.kernels)
+            fitting = tuple(c for c in candidates if not c.refused)
+            if fitting:
+                break
         if not fitting:
             reasons = "; ".join(f"{c.kernel.symbol}: {c.refused}" for c in candidates)
             raise Unsupported(str(node), f"no kernel for {self.board.name}", reasons)
@@ -78,14 +85,23 @@ class _Lowering:
             consts,
             Value(f"{node.outs[0].name}_scratch", TensorType((scratch,), DType.S8)) if scratch else None,
             candidates,
+            unit=name,
         )
 
-    def candidate(self, node: Node, kernel: Kernel, params: Params) -> Candidate:
+    def offered(self, node: Node) -> bool:
+        """True if the npu names the op and its operands' types, and it would touch nothing but the window."""
+        npu, theirs = self.board.npu, {*self.graph.ins, *self.graph.outs} if self.caller else set[Value]()
+        touched = {self.home.get(v, v) for v in (*node.ins, *node.outs)}
+        return npu is not None and npu.takes(node.op.label(), node.types[0]) and not touched & theirs
+
+    def candidate(self, node: Node, kernel: Kernel, params: Params, unit: Unit) -> Candidate:
         """Whether the kernel can compute the node here."""
         ins, outs = node.types
         cost = kernel.cost(node.op.macs(ins, outs), outs)
-        if kernel.isa and kernel.isa not in self.board.cpu.isa:
-            return Candidate(kernel, cost, f"needs {kernel.isa}")
+        if kernel.isa not in unit.kernels:
+            return Candidate(kernel, cost, f"needs {kernel.isa}" if kernel.isa else "has no use for the npu")
+        if unit is self.board.npu and kernel.form != "whole":
+            return Candidate(kernel, cost, "makes rows")
         if not kernel.fits(ins, outs, params):
             return Candidate(kernel, cost, f"computes {kernel.needs}" if kernel.needs else "other types")
         named = {node.op.operand(i): v for i, v in enumerate(node.ins)}

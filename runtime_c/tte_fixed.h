@@ -22,14 +22,20 @@ static inline float tte_float_of_bits(int32_t bits)
     return f;
 }
 
-/** x to the nearest integer, ties to even; x is clamped to [-512, 512] first. Adding 1.5 * 2^23 leaves no fraction. */
-static inline int32_t tte_round_even(float x)
+/** x to the nearest integer, ties to even; x is clamped first, limit <= 2^22. Adding 1.5 * 2^23 leaves no fraction. */
+static inline int32_t tte_round_even_within(float x, float limit)
 {
-    const float clamped = x < -512.0f ? -512.0f : x > 512.0f ? 512.0f : x;
+    const float clamped = x < -limit ? -limit : x > limit ? limit : x;
     const float shifted = clamped + 12582912.0f;
     int32_t bits;
     __builtin_memcpy(&bits, &shifted, sizeof bits);
     return bits - 0x4B400000;
+}
+
+/** x to the nearest integer, ties to even; x is clamped to [-512, 512] first. */
+static inline int32_t tte_round_even(float x)
+{
+    return tte_round_even_within(x, 512.0f);
 }
 
 /** x to the nearest integer, ties away from zero; x is clamped to [-512, 512] first. The rest is exact. */
@@ -63,7 +69,8 @@ static inline int32_t tte_finish(int32_t rounding, int64_t acc, int32_t m, int32
         return tte_round_even((float)acc * tte_float_of_bits(m));
     }
     if (rounding == TTE_SINGLE) {
-        return (int32_t)((acc * m + (INT64_C(1) << (30 + shift))) >> (31 + shift));
+        const int64_t y = (acc * m + (INT64_C(1) << (30 + shift))) >> (31 + shift);
+        return (int32_t)(y < INT32_MIN ? INT32_MIN : y > INT32_MAX ? INT32_MAX : y); /* a ratio above 1 may pass s32 */
     }
     const int64_t left = shift < 0 ? acc * (INT64_C(1) << -shift) : acc;
     const int32_t x = (int32_t)(left < INT32_MIN ? INT32_MIN : left > INT32_MAX ? INT32_MAX : left);

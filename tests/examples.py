@@ -12,7 +12,7 @@ import numpy as np
 from tte.driver import Compiled, Options, compile_model
 from tte.emulate import run_elf
 from tte.ir import Builder, Graph, Module, Node, State
-from tte.op import Example
+from tte.op import Example, Kernel
 from tte.ops import all_ops
 from tte.program import Candidate
 from tte.target import Board
@@ -27,19 +27,25 @@ class Case:
     graph: str
 
 
+def fitting(board: Board, e: Example) -> list[Kernel]:
+    """The kernels that can run an example where `select` places it."""
+    outs = e.op.results(*e.ins)
+    operands = [e.op.operand(i) for i in range(len(e.ins))]
+    able = [k for k in e.op.kernels if k.fits(e.ins, outs, e.op.params(e.ins, outs))]
+    able = [k for k in able if not k.objection(operands, [operands[i] for i in e.consts])]
+    npu = board.npu
+    if npu and npu.takes(e.op.label(), e.ins) and (found := [k for k in able if k.isa in npu.kernels]):
+        return found
+    return [k for k in able if k.isa in board.cpu.kernels]
+
+
 def cases(board: Board, examples: Iterable[Example] = ()) -> tuple[Compiled, list[Case]]:
     """Compile every example (of every op, if none are given) with every kernel that the board can run."""
     found: list[Case] = []
     graphs: list[Graph] = []
     states: list[State] = []
     for e in tuple(examples) or tuple(e for op in all_ops().values() for e in op.examples()):
-        outs = e.op.results(*e.ins)
-        for k in e.op.kernels:
-            if not k.fits(e.ins, outs, e.op.params(e.ins, outs)) or (k.isa and k.isa not in board.cpu.isa):
-                continue
-            operands = [e.op.operand(i) for i in range(len(e.ins))]
-            if k.objection(operands, [operands[i] for i in e.consts]):
-                continue
+        for k in fitting(board, e):
             name = f"e{len(found)}"
             b = Builder(name, states)
             values = [

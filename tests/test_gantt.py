@@ -13,7 +13,8 @@ from tte.codegen.svg import svg
 from tte.gantt import IDLE, KINDS, LEFT, RIGHT, gantt
 from tte.picture import COLOURS, WIDTH, Box, Line, Text
 from tte.png import DPI, write_png
-from tte.timetable import NPU, Task, follow
+from tte.timetable import Task, follow
+from tte.types import NPU
 
 TASKS = (
     Task(0, 0, "cpu", 10, crossing=5),

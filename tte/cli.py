@@ -1,4 +1,4 @@
-"""The command line: tte compile | plan | train | run | generate | report | boards | ops | doctor. Floor 13."""
+"""tte compile | plan | train | run | quantize | generate | report | boards | ops | doctor. Floor 13."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from tte.cli_options import (
     OptimizerName,
     Plan,
     Seed,
+    SplitsFile,
     Sram,
     TokenizerFile,
     Train,
@@ -40,6 +41,7 @@ from tte.cli_options import (
     training,
 )
 from tte.cli_plan import plan_
+from tte.cli_quantize import quantize
 from tte.cli_train import train_
 from tte.console import ERR, OUT, guarded, say, show_json
 from tte.ends import own_outputs
@@ -63,6 +65,7 @@ cli.command("boards")(boards_)
 cli.command("plan")(plan_)
 cli.command("train")(train_)
 cli.command("generate")(generate_)
+cli.command()(quantize)
 cli.command()(export)
 cli.command()(ops)
 cli.command()(doctor)
@@ -77,6 +80,7 @@ def compile_(
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
+    w8a8: SplitsFile = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -99,7 +103,7 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer), say=say)
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8), say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

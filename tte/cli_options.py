@@ -14,6 +14,7 @@ from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
+from tte.splits import read_splits
 from tte.tokenizer import read_tokenizer
 
 CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
@@ -57,6 +58,10 @@ Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of 
 TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="Of a language model: a file of llama2.c.")]
 Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
 
+SplitsFile = Annotated[
+    Path | None, typer.Option("--w8a8", help="Products in s8 with static scales: a file of tte quantize.")
+]
+
 
 def options(
     io: str | None,
@@ -65,6 +70,7 @@ def options(
     trace: Path | None = None,
     train: driver.Training | None = None,
     tokenizer: Path | None = None,
+    splits: Path | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -75,6 +81,7 @@ def options(
         trace=trace,
         train=train,
         tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
+        splits=read_splits(splits) if splits else (),
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

@@ -16,6 +16,7 @@ from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
+from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
@@ -124,8 +125,9 @@ class Options:
     train: Training | None = None
     prefer: Prefer | None = None  # instead of what `memory` asks for
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
-    say: Say = silent
     tokenizer: Tokenizer | None = None  # of a language model
+    splits: tuple[Split, ...] = ()  # which of its products are in s8
+    say: Say = silent
 
 
 def compile_model(module: Module, board: Board, options: Options = Options()) -> Compiled:
@@ -133,7 +135,8 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
-    passes = (*options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
+    first = (Outlier(options.splits),) if options.splits else ()
+    passes = (*first, *options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io
     module = run_passes(module, board, passes, options.trace, options.say)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from tte.beside import Tie, beside
 from tte.elf import watched
 from tte.ends import after, before
 from tte.errors import DoesNotFit, InternalError, TteError, Unsupported
@@ -74,8 +75,10 @@ def missing_tools(board: Board) -> tuple[str, ...]:
     """The compiler, emulator, host compiler or make that this machine lacks."""
     cpu = board.cpu
     compiler = shlex.split(_override(board)) or cpu.cc
-    tools = (*compiler[:1], *(a for a in cpu.run[:1] if a != "{elf}"), "make")
-    missing = tuple(t for t in tools if shutil.which(t) is None)
+    tools = [*compiler[:1], *cpu.run[:1], "make"]
+    if board.npu:
+        tools += [*board.npu.cc[:1], *board.npu.run[:1]]
+    missing = tuple(t for t in tools if t != "{elf}" and shutil.which(t) is None)
     return missing if _host_cc() or not cpu.counts else (*missing, "cc")
 
 
@@ -183,9 +186,10 @@ def run_elf(
             (folder / "watch").write_text(rows)
             argv[1:1] = ["-plugin", f"{_plugin()},watch={folder}/watch,out={folder}/count"]
         (folder / "tte.in").write_bytes(data)
-        done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds)
+        with beside(elf, board, folder) as tie:
+            done = _shell(argv, board, folder, data, RUN_SECONDS + more_seconds, tie)
+            check_exit(done, board)
         written = folder / "tte.out"
-        check_exit(done, board)
         lines = (folder / "count").read_text().splitlines() if counting else []
         marks = tuple((symbol, int(total)) for symbol, total in (line.rsplit(" ", 1) for line in lines))
         if not board.cpu.linker:
@@ -206,11 +210,14 @@ def check_exit(done: Done, board: Board) -> None:
         raise Fault(board.name, f"killed by {signal.Signals(-done.returncode).name}", said[-1] if said else "")
 
 
-def _shell(argv: list[str], board: Board, folder: Path, data: bytes, seconds: int) -> Done:
+def _shell(
+    argv: list[str], board: Board, folder: Path, data: bytes, seconds: int, tie: Tie = lambda process: None
+) -> Done:
     """Run argv in `folder`; when time is up, end it and all that it started."""
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder, start_new_session=True) as process:
         try:
+            tie(process)
             out, err = process.communicate(data, timeout=seconds)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)

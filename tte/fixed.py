@@ -61,6 +61,17 @@ def with_room(w: Array, b: Array, x: Quant, scales: Quant, y: Quant | None) -> t
     return kept, b
 
 
+def folded(w: Array, b: Array, x: Quant, scales: Quant, y: Quant | None) -> tuple[Array, Array]:
+    """As `with_room`, s8 and s32: biases such that x's zero point may be ignored; sums may wrap on their way."""
+    w, b = with_room(w, b, x, scales, y)
+    return w.astype(np.int8), wrapped(b - x.zero * w.reshape(len(w), -1).sum(1))
+
+
+def wrapped(x: Array) -> Array:
+    """The lower 32 bits."""
+    return (x & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
 def finish(rounding: Rounding, acc: Array, q: Array) -> Array:
     """Sums `acc` (any integers; channels last) in units of the result, before zero point and clamp; s64."""
     acc = acc.astype(np.int64)

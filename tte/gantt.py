@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tte.picture import SMALL, WIDTH, Box, Line, Picture, Shape, Text, rounded, ticks
-from tte.timetable import NPU, Run
+from tte.timetable import Run
+from tte.types import NPU
 
 LEFT, RIGHT, TOP, BOTTOM, BAR, GAP = 56.0, 16.0, 40.0, 40.0, 34.0, 6.0
 KINDS = ("input", "output", "ring", "state", "scratch", "activation")  # colours of chunks, in turn

@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tte.beside import beside
 from tte.emulate import CALL_SECONDS, RUN_SECONDS, check_exit
 from tte.errors import InternalError, TteError
 from tte.sampler import Sampler
@@ -97,31 +98,25 @@ def _running(elf: Path, board: Board, request: Request) -> Generator[_Written]:
 
     Input and output are the files of semihosting, on all boards: what is written there can be read at once.
     """
-    with tempfile.TemporaryDirectory(prefix="tte-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tte-")))
         (folder / "tte.in").write_bytes(request.sent)
+        tie = stack.enter_context(beside(elf, board, folder))
         argv = [a.replace("{elf}", str(elf.resolve())) for a in board.cpu.run]
         out = folder / ("said" if board.cpu.linker else "tte.out")
         with (folder / "tte.in").open("rb") as i, out.open("wb") as o, (folder / "errors").open("wb") as e:
             process = subprocess.Popen(argv, stdin=i, stdout=o, stderr=e, cwd=folder, start_new_session=True)
+        tie(process)
         seconds = RUN_SECONDS + CALL_SECONDS * request.tokens
         try:
             yield _Written(folder / "tte.out", process, seconds)
             process.wait(CALL_SECONDS)
-        except InternalError:
-            _check(process, folder, board)
-            raise
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        _check(process, folder, board)
-
-
-def _check(process: subprocess.Popen[bytes], folder: Path, board: Board) -> None:
-    """Raise what the program's end says was wrong."""
-    if process.returncode is not None:
-        said = (folder / "errors").read_bytes()
-        check_exit(subprocess.CompletedProcess(argv := process.args, process.returncode, b"", said), board)
+            else:  # a fault says more than what came of it
+                said = (folder / "errors").read_bytes()
+                check_exit(subprocess.CompletedProcess(argv, process.returncode, b"", said), board)
         if process.returncode:
-            raise InternalError(board.name, f"{argv} ended with exit code {process.returncode}")
+            raise InternalError(board.name, f"the program ended with exit code {process.returncode}")

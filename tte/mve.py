@@ -15,7 +15,7 @@ from tte import fixed
 from tte.errors import Unsupported
 from tte.filters import dense, depthwise, matmul, patch
 from tte.op import Consts, Kernel, Types
-from tte.types import Array, DType, Quant
+from tte.types import Array, DType
 
 S8, S32 = DType.S8, DType.S32
 
@@ -25,13 +25,13 @@ SLACK = np.zeros(LANES - 1, np.int8)
 
 def dots(consts: Consts, ins: Types, outs: Types) -> Consts:
     """Weights [n, ...] as `products` lays them out, and `finishers`."""
-    w, b = folded(consts, ins, outs[0].scaling)
+    w, b = _folded(consts, ins, outs)
     return {"w": products(w), "q": finishers(b, consts["q"])}
 
 
 def reals(consts: Consts, ins: Types, outs: Types) -> Consts:
     """As `dots`, for results in f32: of each half block biases and the bits of scales, s32[2, 4]."""
-    w, b = folded(consts, ins, None)
+    w, b = _folded(consts, ins, outs)
     scales = consts["scale"].view(np.int32)
     return {"w": products(w), "q": np.ascontiguousarray(finishers(b, np.stack([scales, scales]))[:, :2])}
 
@@ -49,10 +49,10 @@ def taps(consts: Consts, ins: Types, outs: Types) -> Consts:
     Constants of a block: its biases, even and odd, then those for the border, where x's zero point is not folded in,
     then multipliers and shifts: s32[8, 4].
     """
-    w, b = folded(consts, ins, outs[0].scaling)
+    w, b = _folded(consts, ins, outs)
     if (w == -128).any() or (np.abs(w.astype(np.int64)).sum((1, 2, 3)) >= 2**15).any():
         raise Unsupported("w", "is -128 somewhere, or so large in sum that 16 bits do not hold it")
-    plain = wrapped(b + ins[0].scaling.zero * w.astype(np.int64).sum((1, 2, 3)))
+    plain = fixed.wrapped(b + ins[0].scaling.zero * w.astype(np.int64).sum((1, 2, 3)))
     flat = w[:, :, :, 0].transpose(1, 2, 0)
     parts = [flat[:, :, j : j + BLOCK].ravel() for j in range(0, len(b), BLOCK)]
     inside, border = finishers(b, consts["q"]), finishers(plain, consts["q"])
@@ -78,16 +78,9 @@ def halves(n: int) -> Iterator[slice]:
         yield from (slice(i, end, 2) for i in (j, j + 1) if i < end)
 
 
-def folded(consts: Consts, ins: Types, y: Quant | None) -> tuple[Array, Array]:
-    """Weights s8, and biases such that x's zero point may be ignored; sums may wrap on their way to 32 bits."""
-    x, scales = ins[0].scaling, ins[1].scaling
-    w, b = fixed.with_room(consts["w"], consts["b"], x, scales, y)
-    return w.astype(np.int8), wrapped(b - x.zero * w.reshape(len(w), -1).sum(1))
-
-
-def wrapped(x: Array) -> Array:
-    """The lower 32 bits."""
-    return (x & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+def _folded(consts: Consts, ins: Types, outs: Types) -> tuple[Array, Array]:
+    """Weights, and biases with x's zero point in them."""
+    return fixed.folded(consts["w"], consts["b"], ins[0].scaling, ins[1].scaling, outs[0].quant)
 
 
 _row = partial(Kernel, ins=(S8, S8, S32), outs=(S8,), isa="mve", form="window", per_out=4.0)

@@ -9,6 +9,7 @@ from tte.ir import Node, State
 from tte.op import Consts, Kernel, Scalars, Slices, Values
 from tte.types import Value
 
+QUEUE = 40  # bytes of runtime_c/tte_queue.h's tte_queue
 ALIGN = 8  # of every tensor, so that a kernel may read it by words on any board; costs at most 7 bytes a tensor
 
 
@@ -33,8 +34,8 @@ class Call:
 
     `ins` and `outs` are where its operands lie: a view is replaced by the value whose bytes it shows, and constants
     are left out; `at` are the positions of `ins` among the node's inputs. `consts` are the arrays in flash that the
-    kernel is given, by name of the operand or parameter. With a `loop` there is no kernel, and `scratch` holds what
-    exists only within that.
+    kernel is given, by name of the operand or parameter. `unit` is where it runs. With a `loop` there is no kernel, and
+    `scratch` holds what exists only within that.
     """
 
     node: Node
@@ -47,6 +48,7 @@ class Call:
     scratch: Value | None
     candidates: tuple[Candidate, ...]
     loop: Loop | None = None
+    unit: str = "cpu"
 
     @property
     def parts(self) -> tuple[Call, ...]:
@@ -167,6 +169,12 @@ class Program:
     states: tuple[State, ...]
     functions: tuple[Function, ...]
 
+    @property
+    def jobs(self) -> dict[Call, int]:
+        """The calls that the cpu hands to another unit, and their numbers."""
+        calls = (c for f in self.functions for c in f.calls if c.unit != "cpu")
+        return {c: i for i, c in enumerate(calls)}
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -198,13 +206,15 @@ class Slot:
 class MemoryPlan:
     """The arena in bytes, the states that live in it, and the slots of each function.
 
-    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN.
+    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN. The last
+    `queue` bytes are those through which the cpu hands over jobs.
     """
 
     arena: int
     bound: int
     states: tuple[Slot, ...]
     functions: dict[str, tuple[Slot, ...]]
+    queue: int = 0
 
     def alive(self, function: Function, step: int) -> tuple[Slot, ...]:
         """What lives at a call; of a result and the input that it overwrites, the result."""

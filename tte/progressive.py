@@ -49,7 +49,8 @@ def step_and_zero(low: Array, high: Array, bits: int = BITS) -> tuple[Array, Arr
 
 def coded(q8: Array, step: Array, zero: Array, bits: int = BITS) -> Array:
     """The codes of s8."""
-    return np.clip(np.rint(q8 / step) + zero, 0, 2**bits - 1).astype(np.int32)
+    found: Array = np.clip(np.rint(q8 / step) + zero, 0, 2**bits - 1).astype(np.int32)
+    return found
 
 
 @cache

@@ -86,9 +86,8 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
     for what, value, how in rows:
         table.add_row(what, f"{value:,}", how)
     names = {"infer": "instructions", "train_step": "training step"}
-    for function in m.counts if m else ():
-        total = m.total(function)
-        table.add_row(names.get(function, function), f"{total:,}", f"{board.cpu.counts}, counted, not cycles")
+    for function, counts in m.counts.items() if m else ():
+        table.add_row(names.get(function, function), f"{sum(counts):,}", f"{board.cpu.counts}, counted, not cycles")
     return table
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tte.errors import BadModel
-from tte.types import DType
+from tte.types import NPU, DType, TensorType
 
 BOARDS = Path(__file__).parent / "boards"
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Unit:
     """A processor: the argv that compiles for it and the argv that runs it ({elf} stands for the program).
 
     One beside the cpu takes the nodes whose op and types of operands it names, and reads and writes them in its window.
+    Without a compiler of its own it is a thread of the cpu's program.
     """
 
     cc: tuple[str, ...] = ()
@@ -54,11 +55,21 @@ class Unit:
     libs: tuple[str, ...] = ()  # the end of the link's argv
     stack: int = 0  # bytes reserved; 0 where the operating system gives it
     sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
+    port: tuple[str, ...] = ()  # of a unit beside the cpu: sources of the cpu's program by which it reaches that unit
     ops: tuple[str, ...] = ()  # names of what a unit beside the cpu computes
-    dtypes: tuple[str, ...] = ()  # of the tensors that it takes and gives
+    dtypes: tuple[str, ...] = ()  # of the operands of those
     window: str = ""  # the memory that it shares with the cpu
     align: int = 1  # bytes; its tensors start at multiples of it
     costs: Costs | None = None
+
+    def takes(self, op: str, operands: tuple[TensorType, ...]) -> bool:
+        """True if it names the op and all types of its operands."""
+        return op in self.ops and all(str(t.dtype) in self.dtypes for t in operands)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """What the isa of a kernel may be; one beside the cpu that has extensions is there for those."""
+        return self.isa if self.ops and self.isa else ("", *self.isa)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,21 @@ class Board:
     def cpu(self) -> Unit:
         """The unit that runs main."""
         return self.units["cpu"]
+
+    @property
+    def npu(self) -> Unit | None:
+        """The unit beside it."""
+        return self.units.get(NPU)
+
+    @property
+    def programs(self) -> dict[str, Unit]:
+        """The units that have programs of their own."""
+        return {name: u for name, u in self.units.items() if u.cc}
+
+    @property
+    def window(self) -> int | None:
+        """Bytes of the memory that both units see; None with one unit."""
+        return self.memories[self.npu.window].size if self.npu else None
 
     @property
     def sram(self) -> int | None:
@@ -129,8 +155,10 @@ def parse_board(name: str, text: str) -> Board:
     board = _strict(Board, {"name": name} | table, name)
     if "cpu" not in board.units:
         raise BadModel(name, "has no [units.cpu]")
-    for unit in board.units.keys() - {"cpu"}:
-        _check_beside(board, unit)
+    if others := sorted(board.units.keys() - {"cpu", NPU}):
+        raise BadModel(name, f"has a unit {others[0]!r}", f"units are cpu and {NPU}")
+    if board.npu:
+        _check_beside(board, NPU)
     return board
 
 
@@ -153,15 +181,19 @@ def _check_beside(board: Board, name: str) -> None:
             raise BadModel(where, "costs must be numbers from 0 up")
 
 
-def board_files(board: Board) -> dict[str, Path]:
-    """What a project's board/ folder holds besides memory.ld: each file's name there, and where it comes from."""
-    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources)}
+def board_files(board: Board, beside: bool = False) -> dict[str, Path]:
+    """What a project's board/ folder holds besides memory.ld: each file's name there, and where it comes from.
+
+    `beside` are those for the npu too.
+    """
+    npu = (*board.npu.port, *board.npu.sources) if beside and board.npu else ()
+    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources, *npu)}
     return files | ({"link.ld": BOARDS / board.cpu.linker} if board.cpu.linker else {})
 
 
-def board_sources(board: Board) -> tuple[str, ...]:
-    """The C files to compile, relative to a project's folder."""
-    return tuple(f"board/{name}" for name in board_files(board) if name.endswith(".c"))
+def board_sources(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a unit's sources to compile, relative to a project's folder."""
+    return tuple(f"board/{Path(source).name}" for source in sources if source.endswith(".c"))
 
 
 def link_flags(board: Board) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ from typing import TypeAlias
 
 from tte.errors import InternalError
 
-NPU = "npu"  # the unit that is to be kept busy
-
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes: TypeAlias = bytes
+NPU = "npu"  # the name of a unit beside the cpu
 Array: TypeAlias = npt.NDArray[Any]  # element types are checked by TensorType.accepts, not by mypy
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tte.errors import TteError
 from tte.record import PLAN, read_record
 
-BUILT = frozenset({"build", "model.elf", "sanitized.elf"})  # what make leaves in a project
+BUILT = frozenset({"build", "model.elf", "npu.elf", "sanitized.elf"})  # what make leaves in a project
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tte.errors import DoesNotFit
 from tte.passes.memory.flow import flow, span
 from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
-from tte.program import Call, Function, MemoryPlan, Program, Slot, padded
+from tte.program import QUEUE, Call, Function, MemoryPlan, Program, Slot, padded
 from tte.target import Board
 from tte.types import DType, Value
 
@@ -28,7 +28,8 @@ def plan_memory(program: Program) -> MemoryPlan:
     functions = {f.name: tuple(_place(f, puzzles[f.name], home, base)) for f in program.functions}
     arena = max((padded(s.end) for slots in functions.values() for s in slots), default=base)
     least = base + max((f.bound or puzzles[f.name].bound for f in program.functions), default=0)
-    return MemoryPlan(max(arena, base), least, tuple(states), functions)
+    queue = QUEUE if program.jobs else 0
+    return MemoryPlan(max(arena, base) + queue, least + queue, tuple(states), functions, queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,9 @@ def fits(plan: MemoryPlan, board: Board) -> bool:
 
 def check_fit(program: Program, plan: MemoryPlan, board: Board) -> None:
     """Refuse what the board's sram cannot hold beside the stack; name the call at the peak and what lives there."""
+    if plan.queue and board.window and plan.arena > board.window:
+        what = f"its arena takes {plan.arena} bytes, both units of {board.name} see {board.window}"
+        raise DoesNotFit(program.name, what, "a smaller chunk or model")
     if board.sram is None or fits(plan, board):
         return
     room = board.sram - board.cpu.stack

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tte.passes.npu.bound import bound
 from tte.passes.npu.clock import Clock, Key, Rule
 from tte.passes.npu.stages import Stage, tasks_of
-from tte.timetable import NPU, Run, Tasks, follow
+from tte.timetable import Run, Tasks, follow
+from tte.types import NPU
 
 HALVES = (1, 2, 3, 4, 5, 6, 8, 12)  # subgraphs by which a wave's chunk follows the one before it, twice as many
 

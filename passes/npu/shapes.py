@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tte.passes.npu.stages import Stage
 from tte.target import Costs
-from tte.timetable import NPU
+from tte.types import NPU
 
 F32 = 4  # bytes
 

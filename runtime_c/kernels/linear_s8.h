@@ -79,4 +79,32 @@ TTE_KERNEL tte_linear_s8_f32(const tte_linear_s8_f32_params *p, const int8_t *re
     }
 }
 
+typedef struct {
+    int32_t m, n, k;
+    int32_t zero_x;
+} tte_linear_s8_s32_params;
+
+/**
+ * y[m,n] = sum over k of (x[m,k] - zero_x) * w[n,k] + b[n]; b may be NULL. Overflow: as tte_linear_s8 without b, and
+ * |b| <= 2^29.
+ */
+TTE_KERNEL tte_linear_s8_s32(const tte_linear_s8_s32_params *p, const int8_t *restrict x, const int8_t *restrict w,
+                             const int32_t *restrict b, int32_t *restrict y)
+{
+    for (int32_t i = 0; i < p->m; i++) {
+        const tte_sums4 none = {0, 0, 0, 0};
+        for (int32_t j = 0; j + 4 <= p->n; j += 4) {
+            const tte_sums4 s = tte_dot_s8(none, x + i * p->k, p->zero_x, w + j * p->k, p->k, 4, p->k);
+            y[i * p->n + j] = s.a + (b ? b[j] : 0);
+            y[i * p->n + j + 1] = s.b + (b ? b[j + 1] : 0);
+            y[i * p->n + j + 2] = s.c + (b ? b[j + 2] : 0);
+            y[i * p->n + j + 3] = s.d + (b ? b[j + 3] : 0);
+        }
+        for (int32_t j = p->n / 4 * 4; j < p->n; j++) {
+            const tte_sums4 s = tte_dot_s8(none, x + i * p->k, p->zero_x, w + j * p->k, p->k, 1, p->k);
+            y[i * p->n + j] = s.a + (b ? b[j] : 0);
+        }
+    }
+}
+
 #endif

@@ -36,7 +36,7 @@ def write_project(folder: Path, board: Board, *defines: str) -> Path:
     parts = {
         "cc": " ".join(board.cpu.cc),
         "flags": " ".join((STRICT, *defines)),
-        "sources": " ".join(board_sources(board)),
+        "sources": " ".join(board_sources(board.cpu.sources)),
         "link": " ".join(link_flags(board)),
     }
     (folder / "Makefile").write_text(MAKEFILE.format(**parts))
@@ -244,5 +244,5 @@ def test_an_unknown_board_is_an_error() -> None:
 @pytest.mark.parametrize("name", boards())
 def test_every_board_loads_and_its_files_exist(name: str) -> None:
     board = load_board(name)
-    assert all(path.is_file() for path in board_files(board).values())
+    assert all(path.is_file() for path in board_files(board, beside=True).values())
     assert board.packages

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from conftest import usable
 from speakers import said, tiny, tokenizer
 
 from tte.driver import Options, compile_model
@@ -35,8 +36,6 @@ def test_what_is_said(board: Board, tmp_path: Path) -> None:
 
 def test_prompts_that_are_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that fills the context is the longest, which gets one token more; the program refuses longer ones itself."""
-    from conftest import usable  # noqa: PLC0415
-
     host, module, words = usable("host"), tiny(), tokenizer()
     compile_model(module, host, Options(tokenizer=words)).write(tmp_path)
     elf, model = build(tmp_path, host), speech(module, words)

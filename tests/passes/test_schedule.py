@@ -18,7 +18,8 @@ from tte.passes.npu.schedule import RULES, in_order, schedule, schedules, wave
 from tte.passes.npu.shapes import LayerShape, layer_stages
 from tte.passes.npu.stages import Stage, graph_bytes, split_attention, tasks_of
 from tte.target import Costs
-from tte.timetable import NPU, Run, Task, Tasks, before, behind, follow
+from tte.timetable import Run, Task, Tasks, before, behind, follow
+from tte.types import NPU
 
 try:
     from ortools.sat.python import cp_model

@@ -48,7 +48,7 @@ class LayerNorm(Op):
         x, w = TensorType((4, 21), F32), TensorType((21,), F32)
         sizes = Example.random(cls(), x, w, w, consts=(1, 2))
         sizes.args[0][1] = 3
-        sizes.args[0][2:] *= np.float32([[1e15], [1e-15]])
+        sizes.args[0][2:] *= np.array([[1e15], [1e-15]], np.float32)
         one = TensorType((1,), F32)
         return (
             sizes,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tte import lanes, progressive
 from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types
-from tte.types import DType, TensorType
+from tte.types import Array, DType, TensorType
 
 F32, S8, U8 = DType.F32, DType.S8, DType.U8
 MAX_K = 2**17  # 128 * 128 * 2**17 = 2**31, which no sum reaches
@@ -77,7 +77,8 @@ class LinearGroups(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact; sums in float64, which holds them."""
-        q, s, w, step, zero, by, b = (*args, np.float32(0))[:7]
+        q, s, w, step, zero, by = args[:6]
+        b: Array = args[6] if len(args) > 6 else np.zeros(1, np.float32)
         weights = progressive.Groups(w, step, zero, by, self.group).bytes_in_s8
         sums = (q.astype(np.float64) @ weights.astype(np.float64).T).astype(np.float32)
         return (sums * (s[:, None] * by) + b,)

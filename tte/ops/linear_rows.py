@@ -64,7 +64,8 @@ class LinearRows(Op):
 
     def reference(self, args: Arrays, ins: Types, outs: Types) -> Arrays:
         """Bit-exact; sums in float64, which holds them."""
-        q, s, w, b = (*args, np.float32(0))[:4]
+        q, s, w = args[:3]
+        b: Array = args[3] if len(args) > 3 else np.zeros(1, np.float32)
         sums = (q.astype(np.float64) @ w.astype(np.float64).T).astype(np.float32)
         return (sums * (s[:, None] * _scales(ins[2])) + b,)
 

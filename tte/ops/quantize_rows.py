@@ -48,7 +48,7 @@ class QuantizeRows(Op):
         """Ties, rows of zeros, of tiny and of huge numbers, ragged."""
         x = TensorType((5, 23), F32)
         rows = Example.random(cls(), x)
-        rows.args[0][1:4] *= np.float32([[0], [1e-36], [1e36]])
+        rows.args[0][1:4] *= np.array([[0], [1e-36], [1e36]], np.float32)
         rows.args[0][4] = np.arange(-11, 12) * 12.7 / np.float32(1.1)
         ties = np.append(np.arange(-63, 64) / np.float32(2), np.float32(-127)).astype(np.float32).reshape(1, 128)
         return (

@@ -47,7 +47,7 @@ class RmsNorm(Op):
         """A ragged row, a row of zeros, large and tiny ones, one element."""
         x, w = TensorType((4, 21), F32), TensorType((21,), F32)
         sizes = Example.random(cls(), x, w, consts=(1,))
-        sizes.args[0][1:] *= np.float32([[0], [1e15], [1e-15]])
+        sizes.args[0][1:] *= np.array([[0], [1e15], [1e-15]], np.float32)
         return (
             sizes,
             Example.random(cls(1e-6), TensorType((2, 64), F32), TensorType((64,), F32)),

@@ -1,0 +1,84 @@
+"""tte quantize: scales and shadows of a language model's products, from texts. Floor 12."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from tte.calibration import Calibration, Trial, calibrate
+from tte.cli_options import MAX_SEED, Json, TokenizerFile
+from tte.console import OUT, progress, show_json
+from tte.errors import TteError
+from tte.load import load_model
+from tte.ops.linear import Linear
+from tte.reading import sample
+from tte.speech import context, speech
+from tte.splits import written
+from tte.target import load_board
+from tte.tokenizer import Tokenizer, read_tokenizer
+from tte.types import Array
+
+
+def quantize(
+    model: Annotated[Path, typer.Argument(help="A language model: a .bin of llama2.c.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="The .toml file to write, for compile's --w8a8.")],
+    text: Annotated[Path | None, typer.Option(help="What the model shall read; what it says itself without.")] = None,
+    tokenizer: TokenizerFile = None,
+    texts: Annotated[int, typer.Option(min=1, help="How many pieces of text.")] = 64,
+    tokens: Annotated[int, typer.Option(min=2, help="Tokens of each.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of what it says itself.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Choose static s8 scales, and channels apart from the clamp, by the loss on texts."""
+    module = load_model(model)
+    length = min(tokens, context(module).seq)
+    if not any(n.op == Linear() for n in module.graph("decode").nodes):
+        raise TteError(str(model), "has no products in f32")
+    if (text is None) != (tokenizer is None):
+        raise TteError("--text", "and --tokenizer belong together")
+    with progress(f"drawing {texts} texts"):
+        if text and tokenizer:
+            read = pieces(text, speech(module, read_tokenizer(tokenizer)).tokenizer, texts, length)
+        else:
+            read = sample(module, texts, length, seed)
+    with progress(f"{model.name} reads them again and again"):
+        found = calibrate(module, load_board("host"), read)
+    out.write_text(written(found.chosen.splits))
+    _tell(found, as_json)
+
+
+def pieces(path: Path, tokenizer: Tokenizer, texts: int, length: int) -> Array:
+    """So many pieces of a text, evenly spaced, each of so many tokens from BOS on: s32[texts, length]."""
+    data, room = path.read_bytes(), length * tokenizer.longest
+    starts = np.linspace(0, max(0, len(data) - room), texts).astype(int).tolist()
+    found = [tokenizer.encode(data[at : at + room])[:length] for at in dict.fromkeys(starts)]
+    whole = [one for one in found if len(one) == length]
+    if not whole:
+        raise TteError(str(path), f"holds fewer than {length} tokens", "take a longer text, or fewer --tokens")
+    return np.asarray(whole, np.int32)
+
+
+def _tell(found: Calibration, as_json: bool) -> None:
+    """Each trial's rise of the perplexity, measured on the texts; the chosen one is marked."""
+    trials = (*found.rules, *found.curve[1:])
+    if as_json:
+        rows = [{**_numbers(t, found.floats), "chosen": t is found.chosen} for t in trials]
+        show_json({"perplexity": math.exp(found.floats), "trials": rows})
+        return
+    table = Table("scales", "shadows pruned", "channels", "perplexity", "", box=None, pad_edge=False)
+    for t in trials:
+        n = _numbers(t, found.floats)
+        mark = "chosen" if t is found.chosen else ""
+        table.add_row(t.rule, f"{t.pruned:.0%}", str(n["channels"]), f"{n['rise']:+.2%}", mark)
+    OUT.print(f"perplexity in f32: {math.exp(found.floats):.4f}, measured on these texts\n")
+    OUT.print(table)
+
+
+def _numbers(t: Trial, floats: float) -> dict[str, object]:
+    channels = sum(len(s.channels) for s in t.splits)
+    return {"scales": t.rule, "pruned": t.pruned, "channels": channels, "rise": math.expm1(t.loss - floats)}
