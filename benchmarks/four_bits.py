@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +136,8 @@ def main() -> None:
     print(f"perplexity in f32: {base:.4f} on {n} texts (measured); W8A8 with a scale per row: {rise(eight_bits):+.2f}%")
     worst = 0.0
     for group in given.group:
-        floats = rise(lambda w, g=group: float_scales(w, g))
-        steps = rise(lambda w, g=group: integer_steps(w, g))
+        floats = rise(partial(float_scales, group=group))
+        steps = rise(partial(integer_steps, group=group))
         worst = max(worst, steps - floats)
         print(f"W4A8 in groups of {group:3}: float scales {floats:+.2f}%, integer steps {steps:+.2f}%")
     sys.exit(worst > BAR)
