@@ -67,13 +67,14 @@ def median(seen: Seen, hot: int) -> float:
 
 def percentile(seen: Seen, hot: int) -> float:
     """The scale that clamps one element of 1,000."""
-    return _scale(float(np.quantile(abs(seen.rows), 0.999)))
+    return _scale(np.quantile(abs(seen.rows), 0.999))
 
 
 def least(seen: Seen, hot: int) -> float:
     """The scale with the least squares of errors in the results, where so many channels have a shadow."""
     part = Seen(seen.weights, seen.peaks, seen.rows[:: max(1, len(seen.rows) // TRIED)])
-    return min((absmax(seen, hot) * float(step) for step in STEPS), key=lambda scale: _error(part, scale, hot))
+    tried: list[float] = [absmax(seen, hot) * step for step in STEPS]
+    return min(tried, key=lambda scale: _error(part, scale, hot))
 
 
 Rule: TypeAlias = Callable[[Seen, int], float]
@@ -81,7 +82,7 @@ RULES: dict[str, Rule] = {"absmax": absmax, "p99.9": percentile, "1.5 x median":
 
 
 def _scale(most: float) -> float:
-    return float(np.float32(max(float(most), 1e-30) / 127))
+    return float(np.asarray(max(float(most), 1e-30) / 127, np.float32))
 
 
 def _error(seen: Seen, scale: float, hot: int) -> float:
@@ -93,7 +94,8 @@ def _error(seen: Seen, scale: float, hot: int) -> float:
 
 
 def _squares(x: Array, w: Array) -> float:
-    return float(np.square(x @ w.T).mean(dtype=np.float64)) + 1e-30
+    y: Array = x @ w.T
+    return float(np.square(y).mean(dtype=np.float64)) + 1e-30
 
 
 def plain(seen: Iterable[Seen], rule: Rule = absmax) -> Splits:

