@@ -16,11 +16,11 @@ typedef struct {
     int32_t w, c, kh, kw, ow, stride, left, count;
     float scale_x, scale_y;
     int32_t zero_x, zero_y, lo, hi;
-    int32_t order;             /* of the sum: TTE_ROWS, TTE_COLUMNS or TTE_LANES */
+    int32_t order;             /* of the sum: TTE_BY_ROWS, TTE_BY_COLUMNS or TTE_BY_LANES */
 } tte_average_pool_onnx_s8_params;
 
 /** Row by row; the sums of columns; or four sums of every fourth element, then (0 + 2) + (1 + 3), then what is left. */
-enum { TTE_ROWS, TTE_COLUMNS, TTE_LANES };
+enum { TTE_BY_ROWS, TTE_BY_COLUMNS, TTE_BY_LANES };
 
 typedef struct {
     int32_t w, c, kh, kw, ow, stride, left, count;
@@ -78,13 +78,13 @@ TTE_INLINE float tte_pool_sum(const tte_average_pool_onnx_s8_params *p, const vo
                               int32_t at, int32_t j)
 {
     const int32_t wide = kx.last - kx.first, high = ky.last - ky.first;
-    const int32_t blocks = p->order == TTE_LANES ? wide * high / 4 * 4 : 0;
+    const int32_t blocks = p->order == TTE_BY_LANES ? wide * high / 4 * 4 : 0;
     float sum = 0.0f, lane[4] = {0.0f, 0.0f, 0.0f, 0.0f}, column = 0.0f;
     for (int32_t i = 0; i < wide * high; i++) {
-        const int32_t row = ky.first + (p->order == TTE_COLUMNS ? i % high : i / wide);
-        const int32_t from = at + kx.first + (p->order == TTE_COLUMNS ? i / high : i % wide);
+        const int32_t row = ky.first + (p->order == TTE_BY_COLUMNS ? i % high : i / wide);
+        const int32_t from = at + kx.first + (p->order == TTE_BY_COLUMNS ? i / high : i % wide);
         const float real = tte_pool_real(p, x, row, from, j);
-        if (p->order == TTE_COLUMNS) {
+        if (p->order == TTE_BY_COLUMNS) {
             column += real;
             if (i % high == high - 1) {
                 sum += column;
