@@ -67,7 +67,7 @@ def median(seen: Seen, hot: int) -> float:
 
 def percentile(seen: Seen, hot: int) -> float:
     """The scale that clamps one element of 1,000."""
-    return _scale(np.quantile(abs(seen.rows), 0.999))
+    return _scale(float(np.quantile(abs(seen.rows), 0.999)))
 
 
 def least(seen: Seen, hot: int) -> float:
