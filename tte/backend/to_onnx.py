@@ -108,6 +108,9 @@ def _bias(s: Writer, x: Value, b: Value, weights: Quant | None) -> str:
 
 
 def _linear(s: Writer, node: Node) -> Made:
+    assert isinstance(node.op, Linear)
+    if node.op.sums:
+        raise Unsupported(node.source or node.op.label(), "sums in s32 have no form in ONNX")
     x, w = node.ins[:2]
     given = s.reals(w.name, s.states[w].init, w.type.quant, DType.S8)
     bias = (_bias(s, x, b, w.type.quant) for b in node.ins[2:])
