@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,9 @@ def main() -> int:
     args = parser.parse_args()
     pairs = {shape: products(shape) for shape in args.shapes}
     examples = {f"{s} {kind}": e for s, both in pairs.items() for kind, e in zip(("s8", "f32"), both, strict=True)}
+    board = load_board("hexagon")
     with tempfile.TemporaryDirectory() as name:
-        rows = measure(load_board("hexagon"), Path(name), examples)
+        rows = measure(replace(board, units={"cpu": replace(board.cpu, isa=("hvx",))}), Path(name), examples)
     rates = np.array([VRMPY * r.instructions / r.macs for r in rows])
     bars = [ANCHORS["npu"].get(r.name.split()[0], float("inf")) for r in rows]
     if args.json:

@@ -221,8 +221,9 @@ def test_an_ended_training_leaves_its_last_epoch(tte: Call, turned: str) -> None
     usable("host")
     assert tte("compile", DIGITS, "--board", "host", "--train", "--no-build", "-o", "p")[0] == 0
     argv = ("train", "p", "--data", turned, "--epochs", "5000", "--out", "w.npz")
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # which a CI's jobs may not
     process = subprocess.Popen(
-        [sys.executable, "-c", "from tte.cli import app; app()", *argv],
+        [sys.executable, "-c", f"{heeds}; from tte.cli import app; app()", *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -148,6 +148,9 @@ def test_an_npu_that_does_not_stop_is_ended(tmp_path: Path, monkeypatch: pytest.
     elf = build(tmp_path, board)
     monkeypatch.setattr("tte.beside.END_SECONDS", 1)
     with pytest.raises(InternalError, match="did not end"), beside(elf, board, tmp_path):
+        deadline = time.monotonic() + 20
+        while not left_behind(tmp_path) and time.monotonic() < deadline:  # until it has started
+            time.sleep(0.05)
         assert left_behind(tmp_path)
     assert not left_behind(tmp_path)
 

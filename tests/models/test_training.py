@@ -93,7 +93,7 @@ def test_trains_within_128_kilobytes(shared: Path, tmp_path: Path) -> None:
     assert np.isfinite(loss).all()
     cost = found.measure("train_step", examples(compiled.module, 1)[0])
     assert cost.stack is not None and cost.stack < 1024
-    measured = measure(tmp_path, board, cost.instructions, None, cost.stack)
+    measured = measure(tmp_path, board, {}, cost.stack)
     assert measured.sram_bytes is not None and measured.sram_bytes <= SRAM
     assert measured.flash_bytes is not None and measured.flash_bytes <= 1024 * 1024
 
