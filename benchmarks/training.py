@@ -68,6 +68,7 @@ class Run:
         """Its line in the table: all but data and seed."""
         r = self.recipe
         what = f"{self.plan}, {r.rule}, batch {r.batch}" + ("" if r.qas else ", no QAS")
+        what += f", {r.epochs} epochs" if r.epochs > 1 else ""
         return f"{what}, {self.by}"
 
     @property
@@ -81,7 +82,7 @@ def runs(seeds: int) -> Iterator[Run]:
     eight = Recipe(batch=8, rule="residual8")
     slow = replace(eight, cap=0.006)  # project and depthwise weights train
     both = [Run("device", "", SPARSE, eight), Run("torch", "", SPARSE, eight)]
-    both += [Run("device", "", SPARSE, Recipe())]
+    both += [Run(by, "flowers5", SPARSE, replace(eight, epochs=2)) for by in ("device", "torch")]
     rest = [Run("torch", "", SPARSE, replace(eight, rule=r)) for r in RULES]
     rest += [Run("torch", "", SPARSE, replace(eight, qas=False))]
     rest += [Run("torch", "", p, eight) for p in ("head-only", "bias-only-22")] + [Run("torch", "", "last-12", slow)]
