@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ def need(condition: object, what: str) -> None:
     """Skip the test with `what` as the reason unless `condition` holds; in CI that is a failure."""
     if not condition:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+def installed(package: str) -> None:
+    """An extra that a test draws or computes with."""
+    need(find_spec(package), f"{package} is not installed")
 
 
 def usable(name: str) -> Board:

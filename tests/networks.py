@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.driver import SIMPLIFY, run_passes
+from tte.driver import SIMPLIFY, Compiled, run_passes
 from tte.frontend.onnx import import_onnx
 from tte.frontend.tflite import import_tflite
 from tte.interp import interpret
 from tte.ir import Module
 from tte.op import Arrays
+from tte.program import padded
 from tte.target import load_board
-from tte.types import DType, TensorType
+from tte.types import NPU, DType, TensorType
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,10 @@ def expected(name: str, shared: Path, count: int) -> tuple[Module, list[Arrays],
     given = samples(module, count)
     path = shared / "models" / network.file
     return module, given, litert(path, given) if path.suffix == ".tflite" else meaning(module, given)
+
+
+def arena_of(compiled: Compiled) -> int:
+    """Bytes of the arena without those that only an npu takes: its queue, and the largest scratch of its kernels."""
+    calls = (c for f in compiled.program.functions for c in f.calls if c.unit == NPU and c.scratch)
+    scratch = max((padded(c.scratch.type.bytes) for c in calls if c.scratch), default=0)
+    return compiled.plan.arena - compiled.plan.queue - scratch

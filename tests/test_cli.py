@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import DIGITS, Call, refused
-from conftest import usable
+from conftest import installed, usable
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -62,7 +62,7 @@ def test_compile_run_report(tte: Call) -> None:
 
 def test_report_draws_and_compares(tte: Call) -> None:
     usable("cortex-m4")
-    pytest.importorskip("matplotlib")
+    installed("matplotlib")
     tte("compile", DIGITS, "--board", "cortex-m4", "-o", "p", "--no-build")
     code, out, err = tte("report", "p", "--frontier", "--counted", "--png", "p.png", "--json")
     assert (code, err) == (0, "")

@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
-import pytest
+from conftest import installed
 from PIL import Image, ImageColor
 
 from tte.codegen.svg import svg
@@ -53,7 +53,7 @@ def test_on_paper_and_on_a_dark_screen(tmp_path: Path) -> None:
     drawn = svg(picture)
     assert "prefers-color-scheme: dark" in drawn
     assert drawn.count(f'<rect class="{KINDS[1]}"') == 4 + 1, "two tasks in each run, and the legend"
-    pytest.importorskip("matplotlib")
+    installed("matplotlib")
     write_png(tmp_path / "a.png", [picture])
     pixels, scale = Image.open(tmp_path / "a.png").convert("RGB"), DPI / 100
     for box in (s for s in picture.shapes if isinstance(s, Box) and s.title and s.kind != IDLE):

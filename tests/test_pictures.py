@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from conftest import installed
 from PIL import Image, ImageColor
 
 from tte.codegen.page import page
@@ -135,7 +136,7 @@ def test_equal_plans_give_equal_pages(compiled: Compiled, tmp_path: Path) -> Non
 
 
 def test_png_shows_the_same_boxes(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    installed("matplotlib")
     own = handmade()
     picture = timeline(own, own.infer)
     for name in ("a.png", "b.png"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import DIGITS, Call, refused
-from conftest import usable
+from conftest import installed, usable
 from small_nets import residual
 
 from tte.bench import HOST, Cards, Lesson, drawn, trainer
@@ -156,9 +156,11 @@ def test_workers(jobs: int) -> None:
 
 
 def test_workers_of_a_cluster() -> None:
-    distributed = pytest.importorskip("distributed")
+    installed("distributed")
+    from distributed import LocalCluster  # noqa: PLC0415 an extra
+
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
         workers(1, cluster.scheduler_address) as work,
     ):
         assert dict(work(square, [3, 4])) == {3: 9, 4: 16}

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import DIGITS, Call, refused
-from conftest import usable
+from conftest import installed, usable
 
 from tte.codegen.svg import svg
 from tte.course import Course, Epoch, Schedule
@@ -174,7 +174,7 @@ def test_curves(tmp_path: Path) -> None:
     drawn = svg(picture)
     assert drawn.startswith("<svg xmlns=")
     assert drawn.count("<line ") == sum(isinstance(s, Line) for s in picture.shapes) + 1  # one in the pattern
-    pytest.importorskip("matplotlib")
+    installed("matplotlib")
     write_png(tmp_path / "c.png", [picture])
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 

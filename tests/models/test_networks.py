@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import usable
-from networks import NETWORKS, expected, most_instructions
+from networks import NETWORKS, arena_of, expected, most_instructions
 
 from tte.driver import Compiled, Options, compile_model
 from tte.emulate import build, infer
@@ -24,7 +24,7 @@ def check(name: str, board_name: str, shared: Path, folder: Path, count: int) ->
     module, given, wanted = expected(name, shared, count)
     compiled = compile_model(module, board, FAST)
     assert compiled.plan.bound <= compiled.plan.arena
-    assert board.npu or compiled.plan.arena <= NETWORKS[name].arena  # what an npu needs comes on top
+    assert arena_of(compiled) <= NETWORKS[name].arena
     compiled.write(folder)
     run = infer(compiled.module, build(folder, board), board, given)
     for outputs, oracle in zip(run.outputs, wanted, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from tte.sampler import Sampler
 from tte.splits import parse_splits, read_splits, written
 from tte.target import load_board
 from tte.types import Array, DType, TensorType
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from language import injected
 
 HOST = load_board("host")
 F32 = DType.F32
@@ -116,21 +120,6 @@ def test_reading_is_what_the_graph_says(quantised: bool) -> None:
         for i, token in enumerate(tokens[text]):
             logits, states = step(module.graph("decode"), [token], i, states)
             np.testing.assert_allclose(found[text, i], logits[0], rtol=0, atol=2e-3 * abs(logits).max())
-
-
-def injected(module: Module, channels: list[int], by: float = 20.0) -> Module:
-    """The same function of floats, but two channels behind every normalisation are large."""
-
-    def turned(name: str, a: Array) -> Array:
-        a = a.copy()
-        if name.startswith(("attention_norm", "ffn_norm")):
-            a[channels] *= np.float32(by)
-        elif name.startswith(("q", "k", "v", "up", "gate")) and a.ndim == 2:
-            a[:, channels] /= np.float32(by)
-        return a
-
-    states = (replace(s, init=turned(s.value.name, s.init)) if s.storage == "flash" else s for s in module.states)
-    return replace(module, states=tuple(states))
 
 
 def test_what_stories_loses(shared: Path) -> None:
