@@ -12,6 +12,7 @@ from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, TensorType
 
 F32, S32 = DType.F32, DType.S32
+ROWS = 8  # that the vector kernel computes at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Attention(Op):
             inplace=((0, 0),),
             when=lambda ins, outs, params: params["depth"] % 4 == 0,
             needs="heads of a multiple of four",
-            scratch=lambda ins, outs, params: 4 * ins[1].shape[0],
+            scratch=lambda ins, outs, params: 4 * ins[1].shape[0] * (ROWS if ins[0].shape[0] >= ROWS else 1),
             per_mac=2.0,
         ),
     )
@@ -104,9 +105,11 @@ class Attention(Op):
         steep = chunk.examples(cls(2, 2), q, *(TensorType((4, 20), F32),) * 2, spans=((1, 3),))
         steep[0].args[0][:] *= 100
         fours = TensorType((3, 32), F32), *(TensorType((13, 16), F32),) * 2
+        many = TensorType((19, 8), F32), *(TensorType((23, 4), F32),) * 2
         return (
             *chunk.examples(cls(4, 2), *fours, spans=((0, 3), (6, 3), (10, 3))),
             *chunk.examples(cls(1, 1), *(TensorType((6, 28), F32),) * 3, spans=((0, 6),)),
+            *chunk.examples(cls(2, 1), *many, spans=((0, 19), (7, 9))),
             *chunk.examples(cls(4, 2), q, k, k, spans=((0, 3), (4, 2), (8, 3), (-2, 0), (2**31 - 1, 3))),
             *chunk.examples(cls(4, 4), *(TensorType((2, 12), F32),) * 3, spans=((0, 2),)),
             *chunk.examples(cls(1, 1), *one, spans=((0, 1), (4, 1))),
