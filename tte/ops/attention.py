@@ -108,7 +108,9 @@ class Attention(Op):
         return (
             *chunk.examples(cls(4, 2), *fours, spans=((0, 3), (6, 3), (10, 3))),
             *chunk.examples(cls(1, 1), *(TensorType((6, 28), F32),) * 3, spans=((0, 6),)),
-            *chunk.examples(cls(2, 1), TensorType((19, 8), F32), *(TensorType((23, 4), F32),) * 2, spans=((0, 19), (7, 9))),
+            *chunk.examples(
+                cls(2, 1), TensorType((19, 8), F32), *(TensorType((23, 4), F32),) * 2, spans=((0, 19), (7, 9))
+            ),
             *chunk.examples(cls(4, 2), q, k, k, spans=((0, 3), (4, 2), (8, 3), (-2, 0), (2**31 - 1, 3))),
             *chunk.examples(cls(4, 4), *(TensorType((2, 12), F32),) * 3, spans=((0, 2),)),
             *chunk.examples(cls(1, 1), *one, spans=((0, 1), (4, 1))),
