@@ -16,8 +16,7 @@ import numpy as np
 from tte import codes
 from tte.errors import Unsupported
 from tte.ir import Module, Node
-from tte.ops.attention import Attention
-from tte.ops.attention_codes import AttentionCodes
+from tte.ops.attention import Attention, AttentionCodes
 from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.ops.gather import Gather

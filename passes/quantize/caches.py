@@ -11,8 +11,7 @@ from tte import codes
 from tte.errors import Unsupported
 from tte.ir import Builder, Graph, Module, Node
 from tte.op import Values
-from tte.ops.attention import Attention
-from tte.ops.attention_codes import AttentionCodes
+from tte.ops.attention import Attention, AttentionCodes
 from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.target import Board
@@ -50,8 +49,6 @@ class Caches:
 def _states(into: Builder, old: Value, heads: int, bits: int) -> Values:
     """Codes and scales of a cache."""
     rows, width = old.type.shape
-    if bits == 4 and width // heads % 2:
-        raise Unsupported(old.name, f"has heads of {width // heads}, which is odd", "4 bits come in pairs")
     names = old.name, f"{old.name}_scales"
     types = codes.types(rows, width, heads, bits)
     return tuple(into.state(n, t, np.zeros(t.shape, t.dtype.numpy)) for n, t in zip(names, types, strict=True))

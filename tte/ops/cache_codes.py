@@ -70,7 +70,7 @@ class CacheCodes(Op):
         """All rows, some, none; over both ends; heads of zeros, of one number, of tiny and of huge ones."""
         far = 2**31 - 1
         spans = (0, 4), (2, 3), (6, 1), (5, 4), (3, 0), (-2, 4), (far, far), (-far - 1, far)
-        found = []
+        found: list[Example] = []
         for bits in (8, 4):
             types = *codes.types(7, 12, 2, bits), TensorType((4, 12), F32)
             some = chunk.examples(cls(2), *types, spans=spans)
