@@ -23,6 +23,7 @@ from tte.cli_options import (
     HeadKindName,
     Io,
     Json,
+    Kv,
     LossName,
     Memory,
     NoQas,
@@ -81,6 +82,7 @@ def compile_(
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
     w8a8: SplitsFile = None,
+    kv: Kv = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -103,7 +105,7 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8), say=say)
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8, kv), say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

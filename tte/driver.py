@@ -17,6 +17,7 @@ from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
 from tte.passes.npu.outlier import Outlier, Split
+from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
@@ -127,6 +128,7 @@ class Options:
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    caches: Caches | None = None  # its keys and values in few bits
     say: Say = silent
 
 
@@ -135,7 +137,8 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
-    first = (Outlier(options.splits),) if options.splits else ()
+    first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
+    first += (options.caches,) if options.caches else ()
     passes = (*first, *options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tte.errors import BadModel
 from tte.ir import Module
+from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.tokenizer import Tokenizer
 
@@ -45,7 +46,7 @@ def speech(module: Module, tokenizer: Tokenizer) -> Speech:
 def context(module: Module) -> Context:
     """The sizes of a module with `prefill` and `decode` (tte/frontend/decoder.py); BadModel if it is no such."""
     graph = next((g for g in module.graphs if g.name == "prefill"), None)
-    caches = (n.types[0][0] for n in graph.nodes if isinstance(n.op, CacheRows)) if graph else iter(())
+    caches = (n.types[0][0] for n in graph.nodes if isinstance(n.op, CacheRows | CacheCodes)) if graph else iter(())
     cache = next(caches, None)
     if graph is None or cache is None:
         raise BadModel(module.name, "is no language model: it has no graph prefill with a cache")
