@@ -1,0 +1,69 @@
+"""A prompt of several chunks: `prefill` in stages, by whom and in which order they are run. Floor 4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tte.program import QUEUE, Call, Function, padded
+from tte.timetable import Table
+from tte.types import NPU, Value
+
+PREFILL = "prefill"  # the function that takes a chunk
+MOST = 8  # chunks of a table, as in runtime_c/tte_prompt.h; a longer prompt takes several tables
+HEAD = 44  # bytes of its tte_prompt, before the tasks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """How `function` is run for all chunks of a prompt.
+
+    With two units its calls are cut into `stages`: runs of calls of one unit, the cpu's (0, 2, ..) and the npu's in
+    turn. A chunk's are run one after the other; stage j also waits until the chunk before has `after[j]` behind it.
+    Chunks that another one follows end after `early` stages, since nobody reads their results. No more than `windows`
+    chunks are under way, each in a window of its own, where `own` lie. `orders` are the best tables for 1, 2, ..
+    chunks; a task is a stage of a chunk, chunk * stages + stage. With one unit there are neither.
+    """
+
+    function: Function
+    chunk: int  # tokens
+    seq: int  # tokens of the longest text
+    stages: tuple[tuple[Call, ...], ...] = ()
+    after: tuple[int, ...] = ()
+    early: int = 0
+    windows: int = 1
+    orders: tuple[Table, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """Chunks of the longest table."""
+        return min(MOST, -(-self.seq // self.chunk))
+
+    @property
+    def tasks(self) -> int:
+        """Of the npu, in the longest table."""
+        return (self.most - 1) * (self.early // 2) + len(self.stages) // 2
+
+    @property
+    def shared(self) -> int:
+        """Bytes through which the units tell each other how far they are, the queue of jobs included."""
+        return padded(QUEUE + HEAD + 2 * self.tasks)
+
+    @property
+    def own(self) -> frozenset[Value]:
+        """What each window holds: all but the states."""
+        renewed = {new for _, new in self.function.updates}
+        made = {v for c in self.function.calls for v in (*c.outs, *((c.scratch,) if c.scratch else ()))}
+        return frozenset({*self.function.ins, *made} - renewed)
+
+    @property
+    def tables(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """The cpu's tasks and the npu's, for 1, 2, .. chunks."""
+        return [(order.get("cpu", ()), order.get(NPU, ())) for order in self.orders]
+
+    def unit(self, stage: int) -> str:
+        """Who runs it."""
+        return NPU if stage % 2 else "cpu"
+
+    def length(self, chunk: int, chunks: int) -> int:
+        """Stages of a chunk of so many."""
+        return len(self.stages) if chunk == chunks - 1 else self.early
