@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tte.program import QUEUE, Call, Function, padded
-from tte.timetable import Table
+from tte.timetable import Run
 from tte.types import NPU, Value
 
 PREFILL = "prefill"  # the function that takes a chunk
@@ -20,8 +20,8 @@ class Prompt:
     With two units its calls are cut into `stages`: runs of calls of one unit, the cpu's (0, 2, ..) and the npu's in
     turn. A chunk's are run one after the other; stage j also waits until the chunk before has `after[j]` behind it.
     Chunks that another one follows end after `early` stages, since nobody reads their results. No more than `windows`
-    chunks are under way, each in a window of its own, where `own` lie. `orders` are the best tables for 1, 2, ..
-    chunks; a task is a stage of a chunk, chunk * stages + stage. With one unit there are neither.
+    chunks are under way, each in a window of its own, where `own` lie. `runs` are the best ones (modelled) of 1, 2, ..
+    chunks, whose tables are compiled in. With one unit there are neither.
     """
 
     function: Function
@@ -31,7 +31,7 @@ class Prompt:
     after: tuple[int, ...] = ()
     early: int = 0
     windows: int = 1
-    orders: tuple[Table, ...] = ()
+    runs: tuple[Run, ...] = ()
 
     @property
     def most(self) -> int:
@@ -57,8 +57,13 @@ class Prompt:
 
     @property
     def tables(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """The cpu's tasks and the npu's, for 1, 2, .. chunks."""
-        return [(order.get("cpu", ()), order.get(NPU, ())) for order in self.orders]
+        """The cpu's tasks and the npu's in their order, for 1, 2, .. chunks; each is chunk * stages + stage."""
+        count = len(self.stages)
+
+        def order(run: Run, unit: str) -> tuple[int, ...]:
+            return tuple(run.tasks[i].chunk * count + run.tasks[i].position for i in run.table[unit])
+
+        return [(order(run, "cpu"), order(run, NPU)) for run in self.runs]
 
     def unit(self, stage: int) -> str:
         """Who runs it."""

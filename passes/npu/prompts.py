@@ -11,18 +11,19 @@ from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
 from tte.prompt import PREFILL, Prompt
 from tte.speech import context, speaks
 from tte.target import Board
-from tte.timetable import Table, Task
+from tte.timetable import Task
 from tte.types import Value
 
-IN_FLIGHT = 2  # chunks under way on a board with two units, where nothing else is asked
+IN_FLIGHT = 4  # chunks under way on a board with two units, where nothing else is asked
 
 
 def prompt(module: Module, program: Program, board: Board, in_flight: int | None = None) -> Prompt | None:
-    """How a language model takes a prompt, with so many chunks under way; None of other models."""
+    """How a language model takes a prompt, with at most so many chunks under way; None of other models."""
     function = next((f for f in program.functions if f.name == PREFILL and not f.caller), None)
     two = function is not None and any(c.unit != "cpu" for c in function.calls)
     if in_flight and in_flight > 1 and not two:
-        raise Unsupported("--chunks-in-flight", f"{program.name} has one unit on {board.name}", "leave it out")
+        what = f"{program.name} takes no prompts on two units of {board.name}"
+        raise Unsupported("--chunks-in-flight", what, "leave it out, or see --w8a8 and phone-npu")
     if function is None or not speaks(module):
         return None
     sizes = context(module)
@@ -34,8 +35,9 @@ def prompt(module: Module, program: Program, board: Board, in_flight: int | None
     early = max(j for j, w in enumerate(written) if w) + 1
     last = {v: j + 1 for j in range(early) for v in touched[j]}
     after = tuple(max((last[v] for v in values), default=0) for values in touched)
-    found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early, in_flight or IN_FLIGHT)
-    return replace(found, orders=tuple(_order(found, board, n) for n in range(1, found.most + 1)))
+    found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
+    found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
+    return replace(found, runs=tuple(schedule(tasks(found, board, n)).run for n in range(1, found.most + 1)))
 
 
 def _cut(function: Function) -> tuple[tuple[Call, ...], ...]:
@@ -66,12 +68,6 @@ def tasks(prompt: Prompt, board: Board, chunks: int) -> tuple[Task, ...]:
             after += [(k - prompt.windows + 1) * early - 1] if not j and k >= prompt.windows else []
             found.append(Task(k, j, prompt.unit(j), _ticks(prompt, board, j, k), tuple(after)))
     return tuple(found)
-
-
-def _order(prompt: Prompt, board: Board, chunks: int) -> Table:
-    """The best table of so many chunks, its tasks numbered as in C."""
-    run, count = schedule(tasks(prompt, board, chunks)).run, len(prompt.stages)
-    return {u: tuple(run.tasks[i].chunk * count + run.tasks[i].position for i in run.table[u]) for u in run.table}
 
 
 def _ticks(prompt: Prompt, board: Board, stage: int, chunk: int) -> int:

@@ -6,7 +6,7 @@ import random
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,15 @@ from test_phone_speech import in_s8
 
 from tte.device import EXPORT, PROMPT
 from tte.driver import Options, compile_model
-from tte.emulate import Command, build, play
+from tte.emulate import Command, Fault, build, play
 from tte.errors import InternalError
 from tte.ir import Module
 from tte.passes.npu.prompts import prompt, tasks
+from tte.program import ALIGN
 from tte.prompt import Prompt
+from tte.replay import check_plan
 from tte.states import layout
-from tte.target import Board
+from tte.target import Board, load_board
 from tte.types import NPU, Array, DType, TensorType
 
 CHUNK = 8
@@ -135,10 +137,11 @@ def packed(cpu: list[int], npu: list[int]) -> bytes:
     return struct.pack(f"<II{len(cpu)}H{len(npu)}H", len(cpu), len(npu), *cpu, *npu)
 
 
-@pytest.mark.parametrize("in_flight", [1, 2, 3])
+@pytest.mark.parametrize("in_flight", [1, 2, None])
 def test_the_table_that_is_compiled_in(in_flight: int, tmp_path: Path) -> None:
     """More and more chunks under way; nobody writes around the arena, and the order is checked."""
     found = speaker(tmp_path, "phone-host", in_flight)
+    assert found.prompt.windows == (in_flight or 4)
     found.check(found.elf(GUARD=64, CHECK=1))
 
 
@@ -170,8 +173,8 @@ def any_order(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speaker, Path]:
 
 
 def orders(found: Speaker, rng: random.Random) -> Iterator[tuple[int, Command]]:
-    """Prompts of 2 to 4 chunks with tables at random."""
-    for n in (16, 19, 32):
+    """Prompts of 2 to 5 chunks with tables at random."""
+    for n in (16, 19, 32, 40):
         yield n, found.asked(n, legal(found.prompt, found.board, -(-n // CHUNK), rng))
 
 
@@ -186,10 +189,19 @@ def test_any_legal_order(any_order: tuple[Speaker, Path], rng: random.Random) ->
 
 def test_any_legal_order_without_races(tmp_path: Path) -> None:
     """Under the sanitizer of threads."""
-    found, rng = by_table(speaker(tmp_path, "phone-host", 3)), random.Random(1)
+    found, rng = by_table(speaker(tmp_path, "phone-host")), random.Random(1)
     asked = [c for _ in range(3) for c in orders(found, rng)]
     for (n, _), answer in zip(asked, found.answers(found.elf(sanitize=True), *(c for _, c in asked)), strict=True):
         same(answer, n)
+
+
+def test_counters_without_order_are_seen(tmp_path: Path) -> None:
+    """The check for races can fail."""
+    found = speaker(tmp_path, "phone-host")
+    header = tmp_path / "tte" / "tte_prompt.h"
+    header.write_text(header.read_text().replace("__ATOMIC_ACQUIRE", "__ATOMIC_RELAXED"))
+    with pytest.raises(Fault, match="data race"):
+        found.answers(found.elf(sanitize=True), found.asked(32))
 
 
 def swapped(order: list[int], a: int, b: int) -> list[int]:
@@ -222,9 +234,25 @@ def test_what_breaks_the_order_is_refused(any_order: tuple[Speaker, Path]) -> No
     same(found.answers(elf, found.asked(16, packed(cpu, npu)))[0], 16)
 
 
+def test_windows_are_checked() -> None:
+    """They hold all of a chunk, and end before the queue."""
+    module = in_s8(tiny(chunk=CHUNK), range(3, 59, 7))
+    compiled = compile_model(module, load_board("phone-host"), Options(tokenizer=tokenizer()))
+    windows = compiled.plan.windows
+    assert windows
+    assert compiled.plan.arena == TINY.layers * 2 * 40 * 8 * 4 + 4 * windows.bytes + compiled.plan.queue
+    for wrong, words in (
+        (replace(windows, bytes=windows.bytes - ALIGN), "windows overlap"),
+        (replace(windows, bytes=windows.bytes + 4), "windows overlap"),
+        (replace(windows, count=5), "lies outside the arena"),
+    ):
+        with pytest.raises(InternalError, match=words):
+            check_plan(compiled.program, replace(compiled.plan, windows=wrong))
+
+
 def test_who_does_not_wait_is_found(tmp_path: Path) -> None:
     """The check doubts the run time too."""
-    found = speaker(tmp_path, "phone-host", 3)
+    found = speaker(tmp_path, "phone-host")
     header = tmp_path / "tte" / "tte_prompt.h"
     header.write_text(header.read_text().replace("while (!tte_prompt_ready(", "while (0 && !tte_prompt_ready("))
     with pytest.raises(InternalError, match=f"status {NAMES.index('TTE_ERR_TABLE')}, "):
