@@ -50,6 +50,11 @@ static tte_status by_table(const int32_t *tokens, const int32_t *asked)
 """
 
 
+def model(chunk: int = CHUNK) -> Module:
+    """Its products in s8, with the same scales whatever the chunk."""
+    return in_s8(tiny(chunk=chunk), (3, 10, 17))
+
+
 @dataclass(frozen=True)
 class Speaker:
     """A project on a board, and how it takes prompts."""
@@ -88,8 +93,8 @@ class Speaker:
             same(answer, n)
 
 
-def speaker(folder: Path, name: str, in_flight: int | None = None) -> Speaker:
-    module, board = in_s8(tiny(chunk=CHUNK), range(3, 59, 7)), usable(name)
+def speaker(folder: Path, name: str, in_flight: int | None = None, chunk: int = CHUNK) -> Speaker:
+    module, board = model(chunk), usable(name)
     compiled = compile_model(module, board, Options(tokenizer=tokenizer(), in_flight=in_flight))
     compiled.write(folder)
     found = prompt(compiled.module, compiled.program, board, in_flight)
@@ -99,7 +104,7 @@ def speaker(folder: Path, name: str, in_flight: int | None = None) -> Speaker:
 
 def one_by_one() -> list[tuple[Array, dict[str, Array]]]:
     """Logits and states after each token, in numpy."""
-    module, found = in_s8(tiny(chunk=CHUNK), range(3, 59, 7)), []
+    module, found = model(), []
     states = initial(module)
     for i, token in enumerate(TEXT):
         found.append(step(module.graph("decode"), [token], i, states))
@@ -151,6 +156,12 @@ def test_a_prompt_that_follows_another(tmp_path: Path) -> None:
     first, second = found.answers(found.elf(), found.asked(13), found.asked(37, start=13))
     same(first, 13)
     same(second, 37)
+
+
+def test_more_chunks_than_a_table_has(tmp_path: Path) -> None:
+    """14, so that two tables follow each other."""
+    found = speaker(tmp_path, "phone-host", 3, chunk=3)
+    found.check(found.elf(CHECK=1), (24, 25, 40))
 
 
 def test_two_processes(tmp_path: Path) -> None:
@@ -236,8 +247,7 @@ def test_what_breaks_the_order_is_refused(any_order: tuple[Speaker, Path]) -> No
 
 def test_windows_are_checked() -> None:
     """They hold all of a chunk, and end before the queue."""
-    module = in_s8(tiny(chunk=CHUNK), range(3, 59, 7))
-    compiled = compile_model(module, load_board("phone-host"), Options(tokenizer=tokenizer()))
+    compiled = compile_model(model(), load_board("phone-host"), Options(tokenizer=tokenizer()))
     windows = compiled.plan.windows
     assert windows
     assert compiled.plan.arena == TINY.layers * 2 * 40 * 8 * 4 + 4 * windows.bytes + compiled.plan.queue
