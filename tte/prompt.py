@@ -32,6 +32,9 @@ class Prompt:
     early: int = 0
     windows: int = 1
     runs: tuple[Run, ...] = ()
+    in_order: Run | None = None  # of as many chunks as the last of `runs`
+    rule: str = ""  # which made the last of `runs`
+    bound: int = 0  # ticks that it takes at least
 
     @property
     def most(self) -> int:

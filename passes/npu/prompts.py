@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tte.errors import Unsupported
 from tte.ir import Module
-from tte.passes.npu.schedule import schedule
+from tte.passes.npu.schedule import in_order, schedule
 from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
 from tte.prompt import PREFILL, Prompt
 from tte.speech import context, speaks
@@ -37,7 +37,10 @@ def prompt(module: Module, program: Program, board: Board, in_flight: int | None
     after = tuple(max((last[v] for v in values), default=0) for values in touched)
     found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
     found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
-    return replace(found, runs=tuple(schedule(tasks(found, board, n)).run for n in range(1, found.most + 1)))
+    made = [schedule(tasks(found, board, n)) for n in range(1, found.most + 1)]
+    last = made[-1]
+    slowest = in_order(last.run.tasks)
+    return replace(found, runs=tuple(s.run for s in made), in_order=slowest, rule=last.rule, bound=last.bound)
 
 
 def _cut(function: Function) -> tuple[tuple[Call, ...], ...]:
@@ -66,8 +69,16 @@ def tasks(prompt: Prompt, board: Board, chunks: int) -> tuple[Task, ...]:
             after = [k * early + j - 1] if j else []
             after += [(k - 1) * early + prompt.after[j] - 1] if k and prompt.after[j] else []
             after += [(k - prompt.windows + 1) * early - 1] if not j and k >= prompt.windows else []
-            found.append(Task(k, j, prompt.unit(j), _ticks(prompt, board, j, k), tuple(after)))
+            cost = _ticks(prompt, board, j, k)
+            found.append(Task(k, j, prompt.unit(j), cost, tuple(after), _crossing(prompt, j)))
     return tuple(found)
+
+
+def _crossing(prompt: Prompt, stage: int) -> int:
+    """Bytes of a stage's results that the other unit reads."""
+    unit = prompt.unit(stage)
+    elsewhere = {v for c in prompt.function.calls if c.unit != unit for v in c.ins}
+    return sum(v.type.bytes for c in prompt.stages[stage] for v in c.outs if v in elsewhere)
 
 
 def _ticks(prompt: Prompt, board: Board, stage: int, chunk: int) -> int:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from speakers import TINY, initial, step, tiny, tokenizer
 from test_phone_speech import in_s8
 
+from tte.codegen.page import page
 from tte.device import EXPORT, PROMPT
 from tte.driver import Options, compile_model
 from tte.emulate import Command, Fault, build, play
@@ -25,6 +26,7 @@ from tte.ir import Module
 from tte.passes.npu.prompts import prompt, tasks
 from tte.program import ALIGN
 from tte.prompt import Prompt
+from tte.record import read_record
 from tte.replay import check_plan
 from tte.states import layout
 from tte.target import Board, load_board
@@ -243,6 +245,21 @@ def test_what_breaks_the_order_is_refused(any_order: tuple[Speaker, Path]) -> No
         with pytest.raises(InternalError, match=f"status {broken}, "):
             found.answers(elf, found.asked(16, packed(*tables)))
     same(found.answers(elf, found.asked(16, packed(cpu, npu)))[0], 16)
+
+
+def test_the_report_shows_both_orders(tmp_path: Path) -> None:
+    """In the tasks' own numbers, also when it is made anew."""
+    found = speaker(tmp_path, "phone-host")
+    record, best = read_record(tmp_path), found.prompt.runs[-1]
+    assert (tmp_path / "report.html").read_text() == page(record)
+    timing = record.timing
+    assert timing
+    assert timing.runs == ("in order", found.prompt.rule)
+    assert tuple(bar.starts[1] for bar in timing.tasks) == best.starts
+    assert timing.bound <= best.length < max(bar.starts[0] + bar.ticks for bar in timing.tasks)
+    assert "<h2>Prompts</h2>" in page(record)
+    assert "<h2>Prompts</h2>" not in page(replace(record, timing=None))
+    assert timing.tasks[0].crossing == 3 * CHUNK * TINY.dim, "of q, k and v"
 
 
 def test_windows_are_checked() -> None:
