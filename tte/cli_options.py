@@ -12,6 +12,7 @@ from tte import driver
 from tte.errors import TteError
 from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
+from tte.passes.npu.prompts import IN_FLIGHT
 from tte.passes.quantize.caches import Caches
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
@@ -59,6 +60,10 @@ Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new he
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
 TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="Of a language model: a file of llama2.c.")]
 Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
+InFlight = Annotated[
+    int | None,
+    typer.Option("--chunks-in-flight", min=1, help=f"Chunks of a prompt under way on two units; {IN_FLIGHT} without."),
+]
 
 SplitsFile = Annotated[
     Path | None, typer.Option("--w8a8", help="Products in s8 with static scales: a file of tte quantize.")
@@ -77,6 +82,7 @@ def options(
     tokenizer: Path | None = None,
     splits: Path | None = None,
     kv: str | None = None,
+    in_flight: int | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -92,6 +98,7 @@ def options(
         tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
         splits=chosen,
         caches=caches,
+        in_flight=in_flight,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

@@ -241,6 +241,8 @@ def test_what_is_refused(tte: Call, files: Path) -> None:
     refused(tte(*compiled, "--tokenizer", "words.bin", "--io", "caller"), "--io")
     refused(tte(*compiled, "--train"), "no graph 'infer'")
     refused(tte(*compiled, "--chunk", "0"), "--chunk")
+    refused(tte(*compiled, "--chunks-in-flight", "0"), "--chunks-in-flight")
+    refused(tte(*compiled, "--chunks-in-flight", "2"), "no prompts on two units of host")
     refused(tte("run", "tiny.bin"), "no graph 'infer'")
     refused(tte("compile", DIGITS, "-b", "host", "-o", "q", "--tokenizer", "words.bin"), "no language model")
     refused(tte("compile", DIGITS, "-b", "host", "-o", "q", "--chunk", "8"), "--chunk")
