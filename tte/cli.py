@@ -22,8 +22,10 @@ from tte.cli_options import (
     GradientsName,
     HeadClasses,
     HeadKindName,
+    InFlight,
     Io,
     Json,
+    Kv,
     LossName,
     Memory,
     NoQas,
@@ -86,7 +88,9 @@ def compile_(
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
     context: Context = None,
+    chunks_in_flight: InFlight = None,
     w8a8: SplitsFile = None,
+    kv: Kv = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -110,7 +114,8 @@ def compile_(
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
     speaking, note = words(tokenizer, model)
-    chosen = replace(options(io, memory, numerics, trace, learning, speaking, w8a8), say=say)
+    chosen = options(io, memory, numerics, trace, learning, speaking, w8a8, kv, chunks_in_flight)
+    chosen = replace(chosen, say=say)
     with new_project(model, target, chosen, out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
     if note:
