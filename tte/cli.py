@@ -18,6 +18,7 @@ from tte.cli_options import (
     Accumulate,
     BoardName,
     Chunk,
+    Context,
     GradientsName,
     HeadClasses,
     HeadKindName,
@@ -41,6 +42,7 @@ from tte.cli_options import (
     options,
     size,
     training,
+    words,
 )
 from tte.cli_plan import plan_
 from tte.cli_quantize import quantize
@@ -49,6 +51,7 @@ from tte.console import ERR, OUT, guarded, say, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
 from tte.feed import Pixels, random_inputs, read_inputs
+from tte.load import Lengths
 from tte.op import Arrays
 from tte.peak import explain as explain_peak
 from tte.png import write_png
@@ -77,12 +80,15 @@ MOST = 10_000  # elements of an output in JSON
 
 @cli.command("compile")
 def compile_(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a .bin of llama2.c.")],
+    model: Annotated[
+        Path, typer.Argument(help="A .tflite or .onnx file; a .bin of llama2.c, a folder of Hugging Face, a .pt2.")
+    ],
     board: BoardName,
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
     chunks_in_flight: InFlight = None,
+    context: Context = None,
     w8a8: SplitsFile = None,
     kv: Kv = None,
     io: Io = None,
@@ -107,10 +113,12 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = options(io, memory, numerics, trace, learning, tokenizer, w8a8, kv, chunks_in_flight)
-    chosen = replace(chosen, say=say)
-    with new_project(model, target, chosen, out, chunk) as session:
+    speaking, note = words(tokenizer, model)
+    chosen = options(io, memory, numerics, trace, learning, speaking, w8a8, kv, chunks_in_flight)
+    with new_project(model, target, replace(chosen, say=say), out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
+    if note:
+        say(note)
     if build and not measured:
         ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)
     _tell(session, measured, [], as_json)

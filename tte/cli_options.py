@@ -11,17 +11,19 @@ import typer
 from tte import driver
 from tte.errors import TteError
 from tte.frontend.decoder import CHUNK
+from tte.frontend.words import read_words
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
 from tte.passes.npu.prompts import IN_FLIGHT
 from tte.passes.quantize.caches import Caches
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
 from tte.splits import read_splits
-from tte.tokenizer import read_tokenizer
+from tte.tokenizer import Tokenizer
 
 CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
 MAX_SEED = 2**31 - 1
 KV = {"kv8": Caches(8), "k8v4": Caches(4)}
+TOKENIZER = "tokenizer.json"  # in a folder of Hugging Face
 IO = ("caller", "quantized", "rows")
 BoardName = Annotated[str, typer.Option("--board", "-b", help="A board of `tte boards`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -58,13 +60,21 @@ GradientsName = Annotated[
 NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
-TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="Of a language model: a file of llama2.c.")]
+TokenizerFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer", help="Of a language model: a file of llama2.c, or a tokenizer.json; the folder's own without."
+    ),
+]
 Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
 InFlight = Annotated[
     int | None,
     typer.Option("--chunks-in-flight", min=1, help=f"Chunks of a prompt under way on two units; {IN_FLIGHT} without."),
 ]
 
+Context = Annotated[
+    int | None, typer.Option(min=1, help="Positions of a text, fewer than the model's own: its caches are smaller.")
+]
 SplitsFile = Annotated[
     Path | None, typer.Option("--w8a8", help="Products in s8 with static scales: a file of tte quantize.")
 ]
@@ -79,7 +89,7 @@ def options(
     numerics: str | None,
     trace: Path | None = None,
     train: driver.Training | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: Tokenizer | None = None,
     splits: Path | None = None,
     kv: str | None = None,
     in_flight: int | None = None,
@@ -95,13 +105,23 @@ def options(
         io=words,
         trace=trace,
         train=train,
-        tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
+        tokenizer=tokenizer,
         splits=chosen,
         caches=caches,
         in_flight=in_flight,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )
+
+
+def words(given: Path | None, model: Path) -> tuple[Tokenizer | None, str]:
+    """The tokenizer that was given, or that of a folder; where ours cannot do what that one does, what to tell."""
+    if given or not model.is_dir():
+        return (read_words(given) if given else None), ""
+    try:
+        return read_words(model / TOKENIZER), ""
+    except TteError as error:
+        return None, f"{error}; no tokenizer in the project, which takes and gives numbers of tokens"
 
 
 def training(
