@@ -16,9 +16,11 @@ from tte.cli_export import export
 from tte.cli_generate import generate_
 from tte.cli_options import (
     Accumulate,
+    Bits,
     BoardName,
     Chunk,
     GradientsName,
+    Group,
     HeadClasses,
     HeadKindName,
     Io,
@@ -35,6 +37,7 @@ from tte.cli_options import (
     TokenizerFile,
     Train,
     Update,
+    by_rows,
     numbers_list,
     options,
     size,
@@ -81,6 +84,8 @@ def compile_(
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
     w8a8: SplitsFile = None,
+    bits: Bits = None,
+    group: Group = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -103,7 +108,8 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8), say=say)
+    rows = by_rows(bits, group)
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8, rows), say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

@@ -12,6 +12,7 @@ from tte import driver
 from tte.errors import TteError
 from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
+from tte.passes.quantize.rows import Rows
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
 from tte.splits import read_splits
@@ -20,6 +21,7 @@ from tte.tokenizer import read_tokenizer
 CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
 MAX_SEED = 2**31 - 1
 IO = ("caller", "quantized", "rows")
+GROUP = 32
 BoardName = Annotated[str, typer.Option("--board", "-b", help="A board of `tte boards`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table for a README.")]
@@ -61,6 +63,13 @@ Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that
 SplitsFile = Annotated[
     Path | None, typer.Option("--w8a8", help="Products in s8 with static scales: a file of tte quantize.")
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Of the weights of products: 8 or 4. What they are multiplied by gets 8, scaled row by row."),
+]
+Group = Annotated[
+    int | None, typer.Option(help=f"With --bits 4: columns of weights that share a step; {GROUP} without.")
+]
 
 
 def options(
@@ -71,20 +80,33 @@ def options(
     train: driver.Training | None = None,
     tokenizer: Path | None = None,
     splits: Path | None = None,
+    rows: Rows | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
     for word in words:
         one_of("--io", word, IO)
+    if splits and rows:
+        raise TteError("--bits", "and --w8a8 are two ways to compute products of integers", "choose one")
     return driver.Options(
         io=words,
         trace=trace,
         train=train,
         tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
         splits=read_splits(splits) if splits else (),
+        rows=rows,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )
+
+
+def by_rows(bits: int | None, group: int | None) -> Rows | None:
+    """Products of integers whose scales are found row by row; None without --bits."""
+    if bits not in (None, 8, 4):
+        raise TteError("--bits", f"is {bits}, which must be 8 or 4")
+    if group is not None and (bits != 4 or group < 8 or group % 8):
+        raise TteError("--group", "is a multiple of 8" if bits == 4 else "belongs to --bits 4")
+    return None if bits is None else Rows((group or GROUP) if bits == 4 else None)
 
 
 def training(
