@@ -14,18 +14,15 @@ import typer
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
 from tte.cli_generate import generate_
+from tte.cli_language import Bits, Chunk, Context, Group, InFlight, Kv, SplitsFile, TokenizerFile, language
 from tte.cli_options import (
     Accumulate,
     BoardName,
-    Chunk,
-    Context,
     GradientsName,
     HeadClasses,
     HeadKindName,
-    InFlight,
     Io,
     Json,
-    Kv,
     LossName,
     Memory,
     NoQas,
@@ -33,16 +30,13 @@ from tte.cli_options import (
     OptimizerName,
     Plan,
     Seed,
-    SplitsFile,
     Sram,
-    TokenizerFile,
     Train,
     Update,
     numbers_list,
     options,
     size,
     training,
-    words,
 )
 from tte.cli_plan import plan_
 from tte.cli_quantize import quantize
@@ -91,6 +85,8 @@ def compile_(
     context: Context = None,
     w8a8: SplitsFile = None,
     kv: Kv = None,
+    bits: Bits = None,
+    group: Group = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -113,9 +109,9 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    speaking, note = words(tokenizer, model)
-    chosen = options(io, memory, numerics, trace, learning, speaking, w8a8, kv, chunks_in_flight)
-    with new_project(model, target, replace(chosen, say=say), out, Lengths(chunk, context)) as session:
+    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
+    speaking, note = language(chosen, model, tokenizer, w8a8, bits, group, kv, chunks_in_flight)
+    with new_project(model, target, speaking, out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
     if note:
         say(note)
