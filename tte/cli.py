@@ -14,18 +14,15 @@ import typer
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
 from tte.cli_generate import generate_
+from tte.cli_language import Bits, Chunk, Context, Group, InFlight, Kv, SplitsFile, TokenizerFile, language
 from tte.cli_options import (
     Accumulate,
     BoardName,
-    Chunk,
-    Context,
     GradientsName,
     HeadClasses,
     HeadKindName,
-    InFlight,
     Io,
     Json,
-    Kv,
     LossName,
     Memory,
     NoQas,
@@ -33,16 +30,13 @@ from tte.cli_options import (
     OptimizerName,
     Plan,
     Seed,
-    SplitsFile,
     Sram,
-    TokenizerFile,
     Train,
     Update,
     numbers_list,
     options,
     size,
     training,
-    words,
 )
 from tte.cli_plan import plan_
 from tte.cli_quantize import quantize
@@ -87,10 +81,12 @@ def compile_(
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
-    context: Context = None,
     chunks_in_flight: InFlight = None,
+    context: Context = None,
     w8a8: SplitsFile = None,
     kv: Kv = None,
+    bits: Bits = None,
+    group: Group = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -113,10 +109,9 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    speaking, note = words(tokenizer, model)
-    chosen = options(io, memory, numerics, trace, learning, speaking, w8a8, kv, chunks_in_flight)
-    chosen = replace(chosen, say=say)
-    with new_project(model, target, chosen, out, Lengths(chunk, context)) as session:
+    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
+    speaking, note = language(chosen, model, tokenizer, w8a8, bits, group, kv, chunks_in_flight)
+    with new_project(model, target, speaking, out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
     if note:
         say(note)
@@ -190,7 +185,8 @@ def report(
         OUT.print()
     _tell(session, measured, [], as_json)
     for work in session.record.functions:
-        OUT.print("\n" + explain_peak(session.record, work), markup=False)
+        name = "" if work.name == "infer" else f"{work.name}: "
+        OUT.print(f"\n{name}{explain_peak(session.record, work)}", markup=False)
     if points:
         OUT.print()
         OUT.print(frontier(points))

@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 
 from tte.calibration import CacheTrial, Calibration, Trial, calibrate, try_caches
-from tte.cli_options import MAX_SEED, Json, TokenizerFile
+from tte.cli_language import TokenizerFile
+from tte.cli_options import MAX_SEED, Json
 from tte.console import OUT, progress, show_json
 from tte.errors import TteError
 from tte.frontend.words import read_words

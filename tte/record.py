@@ -104,6 +104,22 @@ class Timing:
     windows: int
     window_bytes: int
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Of each run, ticks until all is done."""
+        ends = zip(*([start + t.ticks for start in t.starts] for t in self.tasks), strict=True)
+        return dict(zip(self.runs, map(max, ends), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Of a language model: tokens of a chunk and positions of a text, bytes of its caches, and of its flash by kind."""
+
+    chunk: int
+    context: int
+    cache_bytes: int
+    flash: dict[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -126,6 +142,7 @@ class Record:
     files: tuple[str, ...] = ()
     sram: int | None = None
     timing: Timing | None = None  # of a language model on two units
+    language: Language | None = None
 
     @property
     def gap_bytes(self) -> int:
@@ -230,9 +247,9 @@ def read_record(folder: Path) -> Record:
             for f in table.pop("functions")
         )
         states = tuple(Place(**p) for p in table.pop("states"))
-        timing = _read_timing(table.pop("timing"))
+        timing, told = _read_timing(table.pop("timing")), table.pop("language")
         table |= {"functions": functions, "states": states, "files": tuple(table["files"])}
-        return Record(**table, timing=timing)
+        return Record(**table, timing=timing, language=Language(**told) if told else None)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
 
