@@ -21,11 +21,12 @@ from tte.tokenizer import Tokenizer
 
 KV = {"kv8": Caches(8), "k8v4": Caches(4)}
 GROUP = 32
-TOKENIZER = "tokenizer.json"  # in a folder of Hugging Face
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")  # in a folder of Hugging Face
 TokenizerFile = Annotated[
     Path | None,
     typer.Option(
-        "--tokenizer", help="Of a language model: a file of llama2.c, or a tokenizer.json; the folder's own without."
+        "--tokenizer",
+        help="Of a language model: a file of llama2.c, a tokenizer.json or .model; the folder's own without.",
     ),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
@@ -77,7 +78,8 @@ def _words(given: Path | None, model: Path) -> tuple[Tokenizer | None, str]:
     if given or not model.is_dir():
         return (read_words(given) if given else None), ""
     try:
-        return read_words(model / TOKENIZER), ""
+        first = next((name for name in TOKENIZERS if (model / name).is_file()), TOKENIZERS[0])
+        return read_words(model / first), ""
     except TteError as error:
         return None, f"{error}; no tokenizer in the project, which takes and gives numbers of tokens"
 

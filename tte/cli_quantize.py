@@ -30,7 +30,7 @@ from tte.types import Array
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(help="A language model: a .bin of llama2.c.")],
+    model: Annotated[Path, typer.Argument(help="A language model: a .bin of llama2.c, a folder of Hugging Face, a .pt2.")],
     out: Annotated[Path, typer.Option("--output", "-o", help="The .toml file to write, for compile's --w8a8.")],
     text: Annotated[Path | None, typer.Option(help="What the model shall read; what it says itself without.")] = None,
     tokenizer: TokenizerFile = None,

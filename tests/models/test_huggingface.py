@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from commands import Call, refused
-from hugging import Asked, Speaker, exported, saved, tokenizer_json
+from hugging import Asked, Speaker, exported, saved, sentencepiece_model, tokenizer_json
 from speakers import initial, prefilled, said, step, tokenizer
 
 from tte.errors import TteError
@@ -135,6 +135,30 @@ def test_tokenizers(splitter: bool, shared: Path, tmp_path: Path) -> None:
         assert found.text(ids) == text.encode()
     for text in ("", "once" * 50, "\n\n  ends"):
         assert found.encode(text.encode()) == own.encode(text.encode())
+
+
+def test_sentencepiece(shared: Path, tmp_path: Path) -> None:
+    """The same tokens and scores; what says something else, or is cut anywhere, is refused."""
+    own, path = read_tokenizer(shared / "models" / "tok512.bin"), tmp_path / "tokenizer.model"
+    data = sentencepiece_model(own)
+    path.write_bytes(data)
+    found = read_words(path)
+    assert found.pieces[259:] == own.pieces[259:]
+    np.testing.assert_array_equal(found.scores, own.scores)
+    for text, ids in TEXTS.items():
+        assert found.encode(text.encode()) == (BOS, *ids)
+    for other, words in (
+        (sentencepiece_model(own, kind=1), "byte-pair"),
+        (sentencepiece_model(own, spaced=False), "space before"),
+        (data.replace(b"<0x41>", b"<0x42>"), "its bytes"),
+        (data[:5000], "cut short"),
+        (data[: len(data) // 2], "cut short|byte-pair"),
+        (b"\xff" * 100, "cut short"),
+        (b"", "byte-pair"),
+    ):
+        path.write_bytes(other)
+        with pytest.raises(TteError, match=words):
+            read_words(path)
 
 
 def changed(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
