@@ -20,7 +20,7 @@ from tte.errors import DoesNotFit
 from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.prompt import Prompt
-from tte.record import PLAN, Bar, Timing
+from tte.record import PLAN, Bar, Pruned, Timing
 from tte.speech import Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
@@ -40,6 +40,7 @@ def render(
     stored: Mapping[str, bytes],
     speech: Speech | None = None,
     prompt: Prompt | None = None,
+    pruning: tuple[Pruned, ...] = (),
 ) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
@@ -70,7 +71,8 @@ def render(
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
     told = record(program, plan, board, weights_bytes)
-    told = replace(told, timing=_timing(staged, plan) if staged else None, files=(*sorted({*files, PLAN, REPORT}),))
+    told = replace(told, timing=_timing(staged, plan) if staged else None, pruning=pruning)
+    told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 
 

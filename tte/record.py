@@ -106,6 +106,19 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """Shadows of outliers of which a share was pruned: channels that have one, and by how much perplexity rises.
+
+    Measured by `tte quantize` on its texts, over the float model; 0.01 is a percent.
+    """
+
+    share: float
+    channels: int
+    rise: float
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A compiled model; `files` are those of the project.
 
@@ -126,6 +139,7 @@ class Record:
     files: tuple[str, ...] = ()
     sram: int | None = None
     timing: Timing | None = None  # of a language model on two units
+    pruning: tuple[Pruned, ...] = ()  # of one with shadows
 
     @property
     def gap_bytes(self) -> int:
@@ -232,7 +246,8 @@ def read_record(folder: Path) -> Record:
         states = tuple(Place(**p) for p in table.pop("states"))
         timing = _read_timing(table.pop("timing"))
         table |= {"functions": functions, "states": states, "files": tuple(table["files"])}
-        return Record(**table, timing=timing)
+        pruning = tuple(Pruned(**p) for p in table.pop("pruning"))
+        return Record(**table, timing=timing, pruning=pruning)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
 
