@@ -215,7 +215,7 @@ def counted(board: Board, costs: Costs, points: dict[str, Point], check: dict[st
     for op in dict.fromkeys(p.op for p in points.values()):
         own = [k for k, p in points.items() if p.op == op]
         table[op] = fitted([points[k] for k in own], [took[k] for k in own])
-    print(f"{'on ' + board.name:24} {'kernel':26} {board.cpu.counts:>13} {'by the fit':>10} {'board.toml':>10}")
+    print(f"{'on ' + board.name:26} {'kernel':26} {board.cpu.counts:>13} {'by the fit':>10} {'board.toml':>10}")
     for row in rows:
         p = everything[row.name]
         ratios = []
@@ -224,20 +224,20 @@ def counted(board: Board, costs: Costs, points: dict[str, Point], check: dict[st
             ratios.append((p.macs * per_mac + p.elements * per_element) / row.instructions)
         right = right and all(abs(ratio - 1) <= OFF for ratio in ratios)
         told = " ".join(f"{ratio:10.3f}" for ratio in ratios)
-        print(f"{row.name:24} {row.kernel:26} {row.instructions:13,} {told} {'' if row.right else 'WRONG'}")
+        print(f"{row.name:26} {row.kernel:26} {row.instructions:13,} {told} {'' if row.right else 'WRONG'}")
     print("".join(f"{op} = [{a:.4g}, {b:.4g}]\n" for op, (a, b) in table.items()))
     return replace(costs, counted=table), right
 
 
-def show(name: str, stages: Sequence[Stage], parts: int) -> tuple[Schedule, bool]:
-    """One prompt's schedule; False if a bar is missed."""
+def show(name: str, stages: Sequence[Stage], parts: int, tick: str) -> tuple[Schedule, bool]:
+    """One prompt's schedule, of ticks of that unit; False if a bar is missed."""
     tasks = tasks_of(split_attention(stages, parts), CHUNKS)
     found = schedule(tasks)
     length, bubble = found.run.length, found.run.bubble(NPU)
     ratio = found.lengths["in order"] / length
     work = {u: sum(t.cost for t in tasks if t.unit == u) for u in ("cpu", NPU)}
     crossing = sum(t.crossing for t in tasks)
-    print(f"{name}, {LAYERS} layers, {CHUNKS} chunks, attention in {parts} part{'s' * (parts > 1)} (modelled ticks):")
+    print(f"{name}, {LAYERS} layers, {CHUNKS} chunks, attention in {parts} part{'s' * (parts > 1)} ({tick}, modelled):")
     print("  " + ", ".join(f"{rule} {n:,}" for rule, n in found.lengths.items() if "wave" not in rule))
     print(f"  best {length:,} ({found.rule}), lower bound {found.bound:,}, {crossing:,} B cross the units")
     print(f"  {ratio:.3f} times as fast as in order (bar 1.25), bubble {bubble:.1%} (bar 10%), in order", end=" ")
@@ -261,14 +261,14 @@ def main() -> int:
     if not args.no_count:
         arm, hexagon = load_board("aarch64"), load_board("hexagon")
         hvx = replace(hexagon, units={"cpu": replace(hexagon.cpu, isa=board.units[NPU].isa)})
-        cpu, right = counted(arm, cpu, on_cpu(), {"attention at 512, a row": attention(512, 64)})
+        cpu, right = counted(arm, cpu, on_cpu(), {"attention, 64 rows at 512": attention(512, 64)})
         npu, packed = counted(hvx, npu, on_npu(), {})
         held += [right, packed]
-    held.append(show("2:1", TWO_TO_ONE * LAYERS, 1)[1])
+    held.append(show("2:1", TWO_TO_ONE * LAYERS, 1, "us")[1])
     stages = layer_stages(QWEN, CHUNK, cpu, npu) * LAYERS
     print(f"in a microsecond the cpu does {cpu.per_us:,.0f} instructions, the npu {npu.per_us:,.0f} packets (modelled)")
-    show("counted", stages, 1)
-    found, fine = show("counted", stages, PARTS)
+    held.append(show("counted", stages, 1, "ns")[1])
+    found, fine = show("counted", stages, PARTS, "ns")
     held.append(fine)
     for rate in (0.5, 0.75, 1.5, 2.0):
         told = replace(cpu, per_us=rate * cpu.per_us)
@@ -277,7 +277,7 @@ def main() -> int:
         print(f"  with {told.per_us:,.0f} instructions in a microsecond: {ratio:.3f} times, bubble {bubble:.1%}")
     if args.svg:
         runs = {"in order": in_order(found.run.tasks), f"{found.rule}, {PARTS} parts": found.run}
-        args.svg.write_text(svg(gantt(runs, found.bound, "ticks")))
+        args.svg.write_text(svg(gantt(runs, found.bound, "ns")))
     return int(not all(held))
 
 
