@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tte.codegen.jinja import environment
+from tte.gantt import gantt
 from tte.peak import describe, peak
-from tte.picture import COLOURS, HATCHED, WIDTH
-from tte.record import Measured, Point, Record
+from tte.picture import COLOURS, HATCHED, WIDTH, Picture
+from tte.record import Measured, Point, Record, Timing
 from tte.timeline import timeline
+from tte.timetable import Run, Task
 from tte.tradeoff import tradeoff
 
 REPORT = "report.html"
@@ -21,5 +23,13 @@ def page(record: Record, measured: Measured | None = None, points: Sequence[Poin
     view |= {"colours": COLOURS, "hatched": HATCHED, "describe": describe}
     view |= {"timelines": {f.name: timeline(record, f) for f in record.functions}}
     view |= {"peaks": {f.name: peak(record, f) for f in record.functions}}
+    view |= {"gantt": _gantt(record.timing) if record.timing else None}
     view |= {"tradeoff": tradeoff(points) if points else None}
     return ENV.get_template("report.html.j2").render(view)
+
+
+def _gantt(timing: Timing) -> Picture:
+    """When the units work on a prompt, and when they wait."""
+    tasks = tuple(Task(t.chunk, t.stage, t.unit, t.ticks, crossing=t.crossing) for t in timing.tasks)
+    starts = zip(*(t.starts for t in timing.tasks), strict=True)
+    return gantt({name: Run(tasks, own) for name, own in zip(timing.runs, starts, strict=True)}, timing.bound)

@@ -19,7 +19,8 @@ from tte.codegen.tell import record
 from tte.errors import DoesNotFit
 from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
-from tte.record import PLAN
+from tte.prompt import Prompt
+from tte.record import PLAN, Bar, Timing
 from tte.speech import Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
@@ -33,11 +34,17 @@ ENV = environment()
 
 
 def render(
-    program: Program, plan: MemoryPlan, board: Board, stored: Mapping[str, bytes], speech: Speech | None = None
+    program: Program,
+    plan: MemoryPlan,
+    board: Board,
+    stored: Mapping[str, bytes],
+    speech: Speech | None = None,
+    prompt: Prompt | None = None,
 ) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
-    `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler.
+    `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler, with `prompt` a
+    function that takes one of several chunks.
     """
     part, npu = _part(program, board, "cpu"), _part(program, board, NPU) if plan.queue else None
     weights_bytes = sum(a.nbytes for p in (part, npu) if p for a in p.constants.arrays.values())
@@ -45,15 +52,17 @@ def render(
         what = f"its weights take {weights_bytes} bytes of flash, {board.name} has {board.flash}"
         raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
     states = layout(program.states)
+    staged = prompt if prompt and prompt.stages else None
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
+    view |= {"prompt": prompt, "own_stages": _stages(staged, plan, part), "jobs": _jobs(program, staged)}
     view |= {"sources": _sources(board, part, npu), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     files |= _large(part, view)
     if npu:
-        files |= _beside(program, plan, npu, view)
+        files |= _beside(program, plan, npu, view | {"own_stages": _stages(staged, plan, npu)}, _jobs(program, staged))
     shared = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
-    shared += ["tte_queue.h"] if npu else []
+    shared += ["tte_prompt.h" if staged else "tte_queue.h"] if npu else []
     headers = {h for p in (part, npu) if p for h in p.headers}
     files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in sorted(headers))]))
     files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None).items()}
@@ -61,7 +70,7 @@ def render(
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
     told = record(program, plan, board, weights_bytes)
-    told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
+    told = replace(told, timing=_timing(staged, plan) if staged else None, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 
 
@@ -125,7 +134,6 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "program": program,
         "plan": plan,
         "board": board,
-        "jobs": program.jobs,
         "slots": partial(_slots, plan),
         "call_name": _function_name,
         "blocks": partial(_blocks, plan, symbols),
@@ -143,13 +151,43 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
     }
 
 
-def _beside(program: Program, plan: MemoryPlan, npu: _Part, view: dict[str, object]) -> dict[str, bytes]:
+def _timing(staged: Prompt, plan: MemoryPlan) -> Timing:
+    """The longest prompt that has a table, in order and as the table says."""
+    runs = {"in order": staged.in_order or staged.runs[-1]} | {staged.rule: staged.runs[-1]}
+    tasks = tuple(
+        Bar(t.chunk, t.position, t.unit, t.cost, t.crossing, tuple(r.starts[i] for r in runs.values()))
+        for i, t in enumerate(staged.runs[-1].tasks)
+    )
+    return Timing(tuple(runs), staged.bound, tasks, staged.windows, plan.windows.bytes if plan.windows else 0)
+
+
+def _jobs(program: Program, staged: Prompt | None) -> dict[Call, int]:
+    """The calls that the cpu hands over one by one, and their numbers."""
+    one = [c for c in program.jobs if not staged or c not in staged.function.calls]
+    return {c: i for i, c in enumerate(one)}
+
+
+def _stages(staged: Prompt | None, plan: MemoryPlan, part: _Part) -> list[tuple[int, list[tuple[Call, list[str]]]]]:
+    """The unit's stages of a chunk: their numbers, their calls and what those pass."""
+    if staged is None:
+        return []
+    slots, own, symbols = _slots(plan, staged.function), staged.own, part.constants.symbols
+    return [
+        (j, [(c, arguments(c, slots, symbols, own=own)) for c in calls])
+        for j, calls in enumerate(staged.stages)
+        if calls and calls[0] in part.step_of
+    ]
+
+
+def _beside(
+    program: Program, plan: MemoryPlan, npu: _Part, view: dict[str, object], jobs: Mapping[Call, int]
+) -> dict[str, bytes]:
     """The npu's jobs and weights."""
     done = [
         (c, arguments(c, _slots(plan, f), npu.constants.symbols))
         for f in program.functions
         for c in f.calls
-        if c in program.jobs
+        if c in jobs
     ]
     view = view | npu.view | {"file": NPU_FILES[1], "done": done}
     templates = zip(NPU_FILES, ("npu.c.j2", "weights.c.j2"), strict=True)

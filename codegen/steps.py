@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 from tte.codegen.cfmt import CTYPES, number
@@ -138,19 +138,26 @@ def weights(program: Program, unit: str = "cpu") -> Weights:
 
 
 def arguments(
-    call: Call, slots: Mapping[Value, Slot], symbols: Mapping[tuple[Call, str], str], rowwise: bool = False
+    call: Call,
+    slots: Mapping[Value, Slot],
+    symbols: Mapping[tuple[Call, str], str],
+    rowwise: bool = False,
+    own: Container[Value] = (),
 ) -> list[str]:
     """What a call passes to its step: places in the arena, the caller's pointers, and arrays in flash.
 
-    `rowwise` it makes its row r; otherwise all rows.
+    `rowwise` it makes its row r; otherwise all rows. What is in `own` lies in the window that begins at `at`.
     """
     places = dict(zip(call.at, call.ins, strict=True))
     op = call.node.op
     passed: list[str] = []
     loop = call.kernel.form in {"window", "accumulate"}
 
+    def base(v: Value) -> str:
+        return "at" if v in own else "base"
+
     def place(v: Value, c: str, at_row: bool = False) -> str:
-        start = f"({c} *)(base + {slots[v].offset})" if v in slots else v.name
+        start = f"({c} *)({base(v)} + {slots[v].offset})" if v in slots else v.name
         rows = v.type.shape[1] if at_row and len(v.type.shape) == 4 else 1
         if rows == 1:
             return start
@@ -178,5 +185,5 @@ def arguments(
     operands = {op.operand(i) for i in range(len(call.node.ins))}
     passed += [symbols[call, k] for k in call.consts if k not in operands]
     passed += [place(v, v.type.dtype.c, rowwise and call.kernel.form != "accumulate") for v in call.outs]
-    passed += [f"(int8_t *)(base + {slots[call.scratch].offset})"] if call.scratch else []
+    passed += [f"(int8_t *)({base(call.scratch)} + {slots[call.scratch].offset})"] if call.scratch else []
     return passed + (["0"] if call.kernel.form == "channels" else [])

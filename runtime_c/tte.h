@@ -16,7 +16,8 @@
     X(TTE_ERR_CRC, "the states are damaged")                \
     X(TTE_ERR_STORAGE, "the storage failed")                \
     X(TTE_ERR_EMPTY, "the storage holds no checkpoint of this model") \
-    X(TTE_ERR_LENGTH, "the text is longer than the model's context")
+    X(TTE_ERR_LENGTH, "the text is longer than the model's context") \
+    X(TTE_ERR_TABLE, "the table breaks the order of its tasks")
 
 #define TTE_STATUS_NAME(name, text) name,
 #define TTE_STATUS_CASE(name, text) case name: return text;

@@ -21,8 +21,10 @@ from tte.cli_options import (
     GradientsName,
     HeadClasses,
     HeadKindName,
+    InFlight,
     Io,
     Json,
+    Kv,
     LossName,
     Memory,
     NoQas,
@@ -80,7 +82,9 @@ def compile_(
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
+    chunks_in_flight: InFlight = None,
     w8a8: SplitsFile = None,
+    kv: Kv = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -103,7 +107,8 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8), say=say)
+    chosen = options(io, memory, numerics, trace, learning, tokenizer, w8a8, kv, chunks_in_flight)
+    chosen = replace(chosen, say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

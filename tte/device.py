@@ -13,7 +13,7 @@ from tte.states import layout
 from tte.target import Board
 from tte.types import Array, Bytes, DType, TensorType
 
-IMPORT, EXPORT, RATE = 0x10000, 0x10001, 0x10002  # of codegen/templates/main.c.j2
+IMPORT, EXPORT, RATE, PROMPT = 0x10000, 0x10001, 0x10002, 0x10004  # of codegen/templates/main.c.j2
 MOST_CALLS, MOST_BYTES = 256, 2**25  # of a run
 
 

@@ -16,7 +16,10 @@ from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import check_fit, fits, plan_memory
 from tte.passes.memory.stream import stream
+from tte.passes.npu.by_units import by_units
 from tte.passes.npu.outlier import Outlier, Split
+from tte.passes.npu.prompts import prompt, widen
+from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
@@ -127,6 +130,8 @@ class Options:
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    caches: Caches | None = None  # its keys and values in few bits
+    in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
     say: Say = silent
 
 
@@ -135,7 +140,8 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
-    first = (Outlier(options.splits),) if options.splits else ()
+    first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
+    first += (options.caches,) if options.caches else ()
     passes = (*first, *options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io
@@ -143,24 +149,31 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     program, plan = lower(module, board, options)
     if options.memory == "balanced" and not fits(plan, board):
         program, plan = lower(module, board, replace(options, memory="smallest"))
-    return finish(module, program, plan, board, options.tokenizer)
+    return finish(module, program, plan, board, options.tokenizer, options.in_flight)
 
 
 def finish(
-    module: Module, program: Program, plan: MemoryPlan, board: Board, tokenizer: Tokenizer | None = None
+    module: Module,
+    program: Program,
+    plan: MemoryPlan,
+    board: Board,
+    tokenizer: Tokenizer | None = None,
+    in_flight: int | None = None,
 ) -> Compiled:
     """The files, if the plan is right and fits the board."""
+    chunks = prompt(module, program, board, in_flight)
+    plan = widen(plan, chunks)
     check_plan(program, plan)
     check_fit(program, plan, board)
     spoken = speech(module, tokenizer) if tokenizer else None
     stored = files(module) | ({TOKENS: tokenizer.data} if tokenizer else {})
-    return Compiled(module, program, plan, render(program, plan, board, stored, spoken))
+    return Compiled(module, program, plan, render(program, plan, board, stored, spoken, chunks))
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     """Kernels for the nodes, then the order of the calls, then their places in memory."""
     if options.prefer or (options.memory == "fast" and "rows" not in options.io):
-        program = order(_chosen(module, board, options.io, options.prefer or cheapest))
+        program = by_units(order(_chosen(module, board, options.io, options.prefer or cheapest)))
         return program, plan_memory(program)
     ordered = order(_chosen(module, board, options.io, least_scratch), by_rows=True)
     return _by_rows(module, board, options.io, ordered, schedule(ordered, options.memory))
@@ -192,7 +205,7 @@ def _by_rows(
 ) -> tuple[Program, MemoryPlan]:
     """The kernels and the cascades of a plan; the better of the two ways that chains may go."""
     chosen = _chosen(module, board, io, plan.prefer(ordered))
-    programs = [cascade(chosen, ordered, plan, turning) for turning in (False, True)]
+    programs = [by_units(cascade(chosen, ordered, plan, turning)) for turning in (False, True)]
     return min(((p, plan_memory(p)) for p in programs), key=lambda found: found[1].arena)
 
 

@@ -203,11 +203,20 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Places of a function that there are several times, so many bytes apart: all but those of states."""
+
+    function: str
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """The arena in bytes, the states that live in it, and the slots of each function.
 
-    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN. The last
-    `queue` bytes are those through which the cpu hands over jobs.
+    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN, with one
+    window. The last `queue` bytes are those through which the cpu hands over jobs.
     """
 
     arena: int
@@ -215,6 +224,7 @@ class MemoryPlan:
     states: tuple[Slot, ...]
     functions: dict[str, tuple[Slot, ...]]
     queue: int = 0
+    windows: Windows | None = None
 
     def alive(self, function: Function, step: int) -> tuple[Slot, ...]:
         """What lives at a call; of a result and the input that it overwrites, the result."""

@@ -13,9 +13,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tte import codes
 from tte.errors import Unsupported
 from tte.ir import Module, Node
-from tte.ops.attention import Attention
+from tte.ops.attention import Attention, AttentionCodes
+from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.ops.gather import Gather
 from tte.ops.linear import Linear
@@ -43,7 +45,8 @@ class Reader:
         changed = {old for old, _ in self.graph.updates}
         self.env = {s.value: s.init for s in module.states if s.value not in changed}
         self.floats = {s.value: s.init.astype(np.float32) for s in module.states if s.value.type.dtype is DType.S8}
-        self.caches = {v: np.zeros((seq, texts * v.type.shape[1]), np.float32) for v in changed}
+        widths = {v: v.type.shape[1] * (2 if v.type.dtype is DType.U8 else 1) for v in changed}
+        self.caches = {v: np.zeros((seq, texts * width), np.float32) for v, width in widths.items()}  # of reals
         self.position = 0
 
     def read(self, tokens: Array) -> Array:
@@ -54,6 +57,7 @@ class Reader:
         for node in self.graph.nodes:
             args = tuple(span if v == self.graph.ins[1] else env[v] for v in node.ins)
             env[node.outs[0]] = self._run(node, args, n)
+            env |= dict.fromkeys(node.outs[1:], span)  # scales of a cache, which nobody reads
         self.position += n
         return env[self.graph.outs[0]].reshape(n, texts, -1).swapaxes(0, 1)
 
@@ -67,16 +71,24 @@ class Reader:
             case Linear():
                 y = self._product(node, args)
             case CacheRows():
-                y = args[0][: self.position + n]
-                y[self.position :] = args[1].reshape(n, -1)
-            case Attention(heads, kv_heads):
-                q, k, v, _ = args
+                y = self._cached(args[0], args[1], n)
+            case CacheCodes(heads):
+                bits = 8 if node.types[0][0].dtype is DType.S8 else 4
+                y = self._cached(args[0], codes.reals(*codes.coded(args[2], heads, bits), heads), n)
+            case Attention(heads, kv_heads) | AttentionCodes(heads, kv_heads):
+                q, k, v = args[0], args[1], args[-3 if isinstance(node.op, AttentionCodes) else -2]
                 wide = q.reshape(n, -1)
                 y = attention(wide, k, v, heads * self.texts, kv_heads * self.texts, self.position).reshape(q.shape)
             case Rope():
                 y = _reference(node, (args[0].reshape(n, -1), *args[1:])).reshape(args[0].shape)
             case _:
                 y = _reference(node, args)
+        return y
+
+    def _cached(self, cache: Array, rows: Array, n: int) -> Array:
+        """All rows of a cache up to now, into which the rows of n more positions were put."""
+        y = cache[: self.position + n]
+        y[self.position :] = rows.reshape(n, -1)
         return y
 
     def _product(self, node: Node, args: tuple[Array, ...]) -> Array:

@@ -80,6 +80,32 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A task of a prompt: a stage of a chunk, and bytes of its results for the other unit; its start in each run."""
+
+    chunk: int
+    stage: int
+    unit: str
+    ticks: int
+    crossing: int
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The longest prompt that has a table, modelled: its tasks in the runs of these names, and a lower bound of ticks.
+
+    So many of its chunks are under way at once, each in a window of so many bytes of the arena.
+    """
+
+    runs: tuple[str, ...]
+    bound: int
+    tasks: tuple[Bar, ...]
+    windows: int
+    window_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A compiled model; `files` are those of the project.
 
@@ -99,6 +125,7 @@ class Record:
     io: tuple[str, ...]
     files: tuple[str, ...] = ()
     sram: int | None = None
+    timing: Timing | None = None  # of a language model on two units
 
     @property
     def gap_bytes(self) -> int:
@@ -203,9 +230,18 @@ def read_record(folder: Path) -> Record:
             for f in table.pop("functions")
         )
         states = tuple(Place(**p) for p in table.pop("states"))
-        return Record(**table | {"functions": functions, "states": states, "files": tuple(table["files"])})
+        timing = _read_timing(table.pop("timing"))
+        table |= {"functions": functions, "states": states, "files": tuple(table["files"])}
+        return Record(**table, timing=timing)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
+
+
+def _read_timing(table: dict[str, object] | None) -> Timing | None:
+    if table is None:
+        return None
+    tasks = tuple(Bar(**row | {"starts": tuple(row["starts"])}) for row in table.pop("tasks"))  # type: ignore
+    return Timing(**table | {"runs": tuple(table["runs"]), "tasks": tasks})  # type: ignore
 
 
 def _read_layer(row: dict[str, object]) -> Layer:

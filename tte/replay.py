@@ -62,6 +62,7 @@ class _Replay:
         for value in given:
             self.require(self.holds(value), value, "shares bytes with another input or state")
         self.stops()
+        self.windows()
         self.calls()
         self.since = self.until = len(self.function.calls)
         renewed = dict(self.function.updates)
@@ -84,6 +85,20 @@ class _Replay:
                 self.require(at == cascade.first, self.function.name, "its cascades are not in order")
                 self.cascade(cascade)
                 at = cascade.stop
+
+    def windows(self) -> None:
+        """Where there are several, they lie apart, in the arena, and hold all but the states and what updates them."""
+        windows = self.plan.windows
+        if windows is None or windows.function != self.function.name:
+            return
+        states = {*(s.value for s in self.plan.states), *(new for _, new in self.function.updates)}
+        own = [s for s in self.slots.values() if s.value not in states]
+        first, end = min(s.offset for s in own), max(s.end for s in own)
+        self.require(end - first <= windows.bytes and windows.bytes % ALIGN == 0, self.function.name, "windows overlap")
+        last = end + (windows.count - 1) * windows.bytes
+        self.require(last <= self.plan.arena - self.plan.queue, self.function.name, "a window lies outside the arena")
+        above = all(s.end <= first for s in self.plan.states)
+        self.require(above, self.function.name, "a window shares bytes with a state")
 
     def stops(self) -> None:
         """A function that takes its input row by row starts with that, and keeps where it is."""

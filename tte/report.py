@@ -37,7 +37,8 @@ def deepest(folder: Path) -> int:
     """Bytes of stack of main, the function it runs, the model and its largest step, as the compiler tells."""
     lines = "".join((folder / "build" / "model" / f"{name}.su").read_text() for name in ("main", "model"))
     used = {m[1]: int(m[2]) for m in re.finditer(r"(\w+)\t(\d+)\t", lines)}
-    chain = ("main$", "run_|generate|prefill|decode", r"\w+_(infer|train_step|prefill|decode)$", "step_")
+    functions = r"\w+_(infer|train_step|prefill|decode|prompt_by)$"
+    chain = "main$", "run_|generate|decode", r"\w+_prompt$", functions, "follow", "run_stage", "do_stage", "step_"
     return sum(max((b for name, b in used.items() if re.match(part, name)), default=0) for part in chain)
 
 

@@ -1,1 +1,1 @@
-"""Language models on two units. Floor 4."""
+"""Language models on two units. Floor 3."""

@@ -1,4 +1,4 @@
-"""A lower bound of the ticks that tasks take on their units. Floor 4."""
+"""A lower bound of the ticks that tasks take on their units. Floor 3."""
 
 from __future__ import annotations
 

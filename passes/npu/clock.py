@@ -1,4 +1,4 @@
-"""A simulation of units that take the tasks that are ready by a rule; none idles while one of its own is. Floor 4."""
+"""A simulation of units that take the tasks that are ready by a rule; none idles while one of its own is. Floor 3."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class _Parts:
         return (*((shadow,) if self.shape.hot else ()), self.each("dequantize", n, 2 * F32))
 
     def floats(self, name: str, works: Iterable[Work], crossing: int = 0, hot: tuple[int, int] = (0, 0)) -> Stage:
-        """Calls on the CPU, of whose result a token's `crossing` bytes cross; `hot` is the shape of shadowed weights."""
+        """Calls on the CPU, a token's `crossing` bytes of whose result cross; `hot`: the shape of shadowed weights."""
         cost = sum(self.cpu.of(w.op, w.macs, w.elements, w.moved) for w in works)
         return Stage(name, "cpu", cost, crossing=self.chunk * crossing, bytes=int(hot[0] * self.shape.hot) * hot[1])
 

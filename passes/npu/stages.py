@@ -1,4 +1,4 @@
-"""From the subgraphs of a decoder's layer to the tasks of a prompt in chunks. Floor 4."""
+"""From the subgraphs of a decoder's layer to the tasks of a prompt in chunks. Floor 3."""
 
 from __future__ import annotations
 

@@ -151,24 +151,29 @@ TTE_INLINE void tte_attention_head(const tte_attention_f32_params *p, int32_t ro
     }
 }
 
+/** As tte_attention_f32 for all rows of one head, of which q, k, v and y are the beginnings. */
+TTE_INLINE void tte_attention_rows(const tte_attention_f32_params *p, const float *q, const float *restrict k,
+                                   const float *restrict v, int32_t width, const int32_t *restrict span, float *y,
+                                   float *restrict a)
+{
+    const int32_t pitch = p->heads * p->depth;
+    int32_t i = 0;
+    for (; i + TTE_ATTENTION_ROWS <= p->n; i += TTE_ATTENTION_ROWS) {
+        tte_attention_head(p, TTE_ATTENTION_ROWS, i, q + i * pitch, k, v, width, span, y + i * pitch, a);
+    }
+    for (; i < p->n; i++) {
+        tte_attention_head(p, 1, i, q + i * pitch, k, v, width, span, y + i * pitch, a);
+    }
+}
+
 /** As tte_attention_f32, with its bits, where depth is a multiple of four. Scratch: TTE_ATTENTION_ROWS * s floats. */
 TTE_KERNEL tte_attention_f32_simd(const tte_attention_f32_params *p, const float *q, const float *restrict k,
                                   const float *restrict v, const int32_t *restrict span, float *y,
                                   int8_t *restrict scratch)
 {
-    const int32_t pitch = p->heads * p->depth, width = pitch / p->group;
-    float *a = (float *)(void *)scratch;
     for (int32_t h = 0; h < p->heads; h++) {
-        const int32_t own = h * p->depth, first = h / p->group * p->depth;
-        int32_t i = 0;
-        for (; i + TTE_ATTENTION_ROWS <= p->n; i += TTE_ATTENTION_ROWS) {
-            const int32_t at = i * pitch + own;
-            tte_attention_head(p, TTE_ATTENTION_ROWS, i, q + at, k + first, v + first, width, span, y + at, a);
-        }
-        for (; i < p->n; i++) {
-            const int32_t at = i * pitch + own;
-            tte_attention_head(p, 1, i, q + at, k + first, v + first, width, span, y + at, a);
-        }
+        const int32_t own = h * p->depth, first = h / p->group * p->depth, width = p->heads / p->group * p->depth;
+        tte_attention_rows(p, q + own, k + first, v + first, width, span, y + own, (float *)(void *)scratch);
     }
 }
 

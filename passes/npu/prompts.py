@@ -1,0 +1,114 @@
+"""From `prefill` to stages, windows for the chunks under way, and the best tables. Floor 5."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tte.errors import Unsupported
+from tte.ir import Module
+from tte.passes.npu.schedule import in_order, schedule
+from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
+from tte.prompt import PREFILL, Prompt
+from tte.speech import context, speaks
+from tte.target import Board
+from tte.timetable import Task
+from tte.types import Value
+
+IN_FLIGHT = 4  # chunks under way on a board with two units, where nothing else is asked
+
+
+def prompt(module: Module, program: Program, board: Board, in_flight: int | None = None) -> Prompt | None:
+    """How a language model takes a prompt, with at most so many chunks under way; None of other models."""
+    function = next((f for f in program.functions if f.name == PREFILL and not f.caller), None)
+    two = function is not None and any(c.unit != "cpu" for c in function.calls)
+    if in_flight and in_flight > 1 and not two:
+        what = f"{program.name} takes no prompts on two units of {board.name}"
+        raise Unsupported("--chunks-in-flight", what, "leave it out, or see --w8a8 and phone-npu")
+    if function is None or not speaks(module):
+        return None
+    sizes = context(module)
+    if not two or function.cascades or any(c.loop for c in function.calls):
+        return Prompt(function, sizes.chunk, sizes.seq)
+    stages = _cut(function)
+    touched = [_touched(function, calls) for calls in stages]
+    written = [any(new in c.outs for c in calls for _, new in function.updates) for calls in stages]
+    early = max(j for j, w in enumerate(written) if w) + 1
+    last = {v: j + 1 for j in range(early) for v in touched[j]}
+    after = tuple(max((last[v] for v in values), default=0) for values in touched)
+    found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
+    found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
+    made = [schedule(tasks(found, board, n)) for n in range(1, found.most + 1)]
+    last = made[-1]
+    slowest = in_order(last.run.tasks)
+    return replace(found, runs=tuple(s.run for s in made), in_order=slowest, rule=last.rule, bound=last.bound)
+
+
+def _cut(function: Function) -> tuple[tuple[Call, ...], ...]:
+    """Runs of calls of one unit; the first is the cpu's, and may be empty."""
+    found: list[list[Call]] = [[]]
+    unit = "cpu"
+    for call in function.calls:
+        if call.unit != unit:
+            found.append([])
+        unit = call.unit
+        found[-1].append(call)
+    return tuple(map(tuple, found))
+
+
+def _touched(function: Function, calls: tuple[Call, ...]) -> set[Value]:
+    """States that change, by their old values, which these calls read or write."""
+    names = {v: old for old, new in function.updates for v in (old, new)}
+    return {names[v] for c in calls for v in (*c.ins, *c.outs) if v in names}
+
+
+def tasks(prompt: Prompt, board: Board, chunks: int) -> tuple[Task, ...]:
+    """All of a prompt of so many chunks, chunk by chunk, with modelled costs."""
+    found, early = list[Task](), prompt.early
+    for k in range(chunks):
+        for j in range(prompt.length(k, chunks)):
+            after = [k * early + j - 1] if j else []
+            after += [(k - 1) * early + prompt.after[j] - 1] if k and prompt.after[j] else []
+            after += [(k - prompt.windows + 1) * early - 1] if not j and k >= prompt.windows else []
+            cost = _ticks(prompt, board, j, k)
+            found.append(Task(k, j, prompt.unit(j), cost, tuple(after), _crossing(prompt, j)))
+    return tuple(found)
+
+
+def _crossing(prompt: Prompt, stage: int) -> int:
+    """Bytes of a stage's results that the other unit reads."""
+    unit = prompt.unit(stage)
+    elsewhere = {v for c in prompt.function.calls if c.unit != unit for v in c.ins}
+    return sum(v.type.bytes for c in prompt.stages[stage] for v in c.outs if v in elsewhere)
+
+
+def _ticks(prompt: Prompt, board: Board, stage: int, chunk: int) -> int:
+    """What a stage takes, by the costs of its unit."""
+    costs, total = board.units[prompt.unit(stage)].costs, 0
+    changing = {v for pair in prompt.function.updates for v in pair}
+    renewed = {new for _, new in prompt.function.updates}
+    for call in prompt.stages[stage] if costs else ():
+        share = _share(prompt, chunk, bool(renewed & {*call.outs}))
+        reads = bool(changing & {*call.ins})
+        moved = sum(v.type.bytes * (share if v in changing else 1.0) for v in (*call.ins, *call.outs))
+        elements = sum(v.type.size * (share if v in changing else 1.0) for v in call.outs)
+        macs = call.node.op.macs(*call.node.types) * (share if reads else 1.0)
+        total += costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
+    return total
+
+
+def _share(prompt: Prompt, chunk: int, writes: bool) -> float:
+    """Of a cache: what a chunk writes, or what its tokens see on the average."""
+    rows = prompt.chunk if writes else chunk * prompt.chunk + (prompt.chunk + 1) / 2
+    return min(1.0, rows / prompt.seq)
+
+
+def widen(plan: MemoryPlan, prompt: Prompt | None) -> MemoryPlan:
+    """The plan with a window for each chunk under way, and what the units share of a prompt."""
+    if prompt is None or not prompt.stages:
+        return plan
+    own = [s for s in plan.functions[PREFILL] if s.value in prompt.own]
+    first, end = min(s.offset for s in own), max(padded(s.end) for s in own)
+    windows = Windows(PREFILL, prompt.windows, end - first)
+    room = max(plan.arena - plan.queue, first + windows.count * windows.bytes)
+    more = prompt.shared - plan.queue
+    return replace(plan, arena=room + prompt.shared, bound=plan.bound + more, queue=prompt.shared, windows=windows)
