@@ -43,13 +43,14 @@ from tte.ops.silu import Silu
 from tte.passes.npu.outlier import Split
 from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.passes.npu.shapes import QWEN, TWO_TO_ONE, layer_stages
-from tte.passes.npu.stages import Stage, split_attention, tasks_of
+from tte.passes.npu.stages import joined, split_attention, tasks_of
 from tte.target import Board, Costs, load_board
+from tte.timetable import Tasks
 from tte.types import NPU, Array, DType, Quant, Rounding, TensorType
 
 CHUNK, CHUNKS, LAYERS, PARTS = 256, 4, 24, 4
 HEADS, VOCAB, CONTEXT = 16, 4096, 1024
-HOT, SCALE = 0.03, 0.02
+HOT, BEYOND, SCALE = 0.03, 0.1, 0.02
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 SPAN = TensorType((2,), S32)
 OFF = 0.02  # by which the board's figures may miss the counted ones
@@ -144,14 +145,14 @@ def attention(start: int, rows: int = CHUNK) -> Point:
     return Point(e, 2 * QWEN.dim * (rows * start + rows * (rows + 1) // 2), rows * QWEN.dim)
 
 
-def shadow(share: float) -> Point:
-    """With that share of the hot elements beyond the clamp."""
-    d, hot = QWEN.dim, int(QWEN.dim * HOT)
+def shadow(hot: int) -> Point:
+    """Of so many channels, a tenth of whose elements are beyond the clamp: only these take their row of products."""
+    d, channels = QWEN.dim, list(range(0, 33 * hot, 33))
     types = tensor(CHUNK, d, dtype=S32), tensor(CHUNK, d), tensor(hot, d, dtype=S8)
-    e = Example.random(Shadow(SCALE, tuple(range(0, 33 * hot, 33))), *types, consts=(2,))
-    beyond: Array = np.random.default_rng(1).random((CHUNK, hot)) < share
-    e.args[1][:, list(range(0, 33 * hot, 33))] = np.where(beyond, 200 * SCALE, SCALE).astype(np.float32)
-    return Point(e, int(beyond.sum()) * d, CHUNK * d)
+    e = Example.random(Shadow(SCALE, tuple(channels)), *types, consts=(2,))
+    beyond: Array = np.random.default_rng(1).random((CHUNK, hot)) < BEYOND
+    e.args[1][:, channels] = np.where(beyond, 200 * SCALE, SCALE).astype(np.float32)
+    return Point(e, CHUNK * hot * d, CHUNK * d)
 
 
 def each(e: Example) -> Point:
@@ -179,7 +180,7 @@ def on_cpu() -> dict[str, Point]:
         "mul": Example.random(Mul(), wide, wide),
     }
     found = {f"attention at {start}": attention(start) for start in (0, CONTEXT - CHUNK)}
-    found |= {f"shadow, {share:.0%} beyond": shadow(share) for share in (0.0, 0.1)}
+    found |= {f"shadow of {hot} channels": shadow(hot) for hot in (int(d * HOT) // 2, int(d * HOT))}
     found |= {name: each(e) for name, e in plain.items()}
     return found | {"cache_rows": Point(rows, 0, CHUNK * d)}
 
@@ -229,15 +230,14 @@ def counted(board: Board, costs: Costs, points: dict[str, Point], check: dict[st
     return replace(costs, counted=table), right
 
 
-def show(name: str, stages: Sequence[Stage], parts: int, tick: str) -> tuple[Schedule, bool]:
+def show(name: str, tasks: Tasks, tick: str) -> tuple[Schedule, bool]:
     """One prompt's schedule, of ticks of that unit; False if a bar is missed."""
-    tasks = tasks_of(split_attention(stages, parts), CHUNKS)
     found = schedule(tasks)
     length, bubble = found.run.length, found.run.bubble(NPU)
     ratio = found.lengths["in order"] / length
     work = {u: sum(t.cost for t in tasks if t.unit == u) for u in ("cpu", NPU)}
     crossing = sum(t.crossing for t in tasks)
-    print(f"{name}, {LAYERS} layers, {CHUNKS} chunks, attention in {parts} part{'s' * (parts > 1)} ({tick}, modelled):")
+    print(f"{name}, {LAYERS} layers, {CHUNKS} chunks ({tick}, modelled):")
     print("  " + ", ".join(f"{rule} {n:,}" for rule, n in found.lengths.items() if "wave" not in rule))
     print(f"  best {length:,} ({found.rule}), lower bound {found.bound:,}, {crossing:,} B cross the units")
     print(f"  {ratio:.3f} times as fast as in order (bar 1.25), bubble {bubble:.1%} (bar 10%), in order", end=" ")
@@ -264,19 +264,19 @@ def main() -> int:
         cpu, right = counted(arm, cpu, on_cpu(), {"attention, 64 rows at 512": attention(512, 64)})
         npu, packed = counted(hvx, npu, on_npu(), {})
         held += [right, packed]
-    held.append(show("2:1", TWO_TO_ONE * LAYERS, 1, "us")[1])
+    held.append(show("2:1", tasks_of(TWO_TO_ONE * LAYERS, CHUNKS), "us")[1])
     stages = layer_stages(QWEN, CHUNK, cpu, npu) * LAYERS
     print(f"in a microsecond the cpu does {cpu.per_us:,.0f} instructions, the npu {npu.per_us:,.0f} packets (modelled)")
-    held.append(show("counted", stages, 1, "ns")[1])
-    found, fine = show("counted", stages, PARTS, "ns")
-    held.append(fine)
+    found, fine = show("counted, in the stages of the program", joined(stages, CHUNKS), "ns")
+    apart = {f"counted, attention in {n} part{'s' * (n > 1)}": split_attention(stages, n) for n in (1, PARTS)}
+    held += [fine, *(show(name, tasks_of(split, CHUNKS), "ns")[1] for name, split in apart.items())]
     for rate in (0.5, 0.75, 1.5, 2.0):
         told = replace(cpu, per_us=rate * cpu.per_us)
-        other = schedule(tasks_of(split_attention(layer_stages(QWEN, CHUNK, told, npu) * LAYERS, PARTS), CHUNKS))
+        other = schedule(joined(layer_stages(QWEN, CHUNK, told, npu) * LAYERS, CHUNKS))
         ratio, bubble = other.lengths["in order"] / other.run.length, other.run.bubble(NPU)
         print(f"  with {told.per_us:,.0f} instructions in a microsecond: {ratio:.3f} times, bubble {bubble:.1%}")
     if args.svg:
-        runs = {"in order": in_order(found.run.tasks), f"{found.rule}, {PARTS} parts": found.run}
+        runs = {"in order": in_order(found.run.tasks), found.rule: found.run}
         args.svg.write_text(svg(gantt(runs, found.bound, "ns")))
     return int(not all(held))
 
