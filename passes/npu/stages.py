@@ -52,10 +52,10 @@ def joined(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
     early, found = max((p + 1 for p, r in enumerate(reads) if r), default=len(runs)), list[Task]()
     for chunk in range(chunks):
         for position, run in enumerate(runs if chunk + 1 == chunks else runs[:early]):
-            after = (chunk * early + position - 1,) if position else ()
-            after += ((chunk - 1) * early + position,) if chunk and reads[position] else ()
+            after = [chunk * early + position - 1] if position else []
+            after += [(chunk - 1) * early + position] if chunk and reads[position] else []
             cost = sum(s.cost + chunk * s.growth for s in run)
-            found.append(Task(chunk, position, run[0].unit, cost, after, sum(s.crossing for s in run)))
+            found.append(Task(chunk, position, run[0].unit, cost, tuple(after), sum(s.crossing for s in run)))
     return tuple(found)
 
 

@@ -183,7 +183,7 @@ def test_graphs_are_shared() -> None:
 
 
 def test_the_bars_with_counted_costs() -> None:
-    """Qwen1.5-1.8B: 24 layers, 4 chunks of 256, by the counted figures in phone-npu's board.toml.
+    """Qwen1.5-1.8B: 24 layers, 4 chunks of 256, by the counted figures and the assumed rates in phone-npu's board.toml.
 
     In parts, attention doesn't keep the CPU while the NPU waits for other chunks.
     """
