@@ -12,9 +12,11 @@ import typer
 from rich.table import Table
 
 from tte.calibration import CacheTrial, Calibration, Trial, calibrate, try_caches
-from tte.cli_options import MAX_SEED, Json, TokenizerFile
+from tte.cli_language import TokenizerFile
+from tte.cli_options import MAX_SEED, Json
 from tte.console import OUT, progress, show_json
 from tte.errors import TteError
+from tte.frontend.words import read_words
 from tte.load import load_model
 from tte.ops.linear import Linear
 from tte.passes.npu.outlier import Outlier
@@ -23,7 +25,7 @@ from tte.reading import sample
 from tte.speech import context, speech
 from tte.splits import written
 from tte.target import load_board
-from tte.tokenizer import Tokenizer, read_tokenizer
+from tte.tokenizer import Tokenizer
 from tte.types import Array
 
 
@@ -46,7 +48,7 @@ def quantize(
         raise TteError("--text", "and --tokenizer belong together")
     with progress(f"drawing {texts} texts"):
         if text and tokenizer:
-            read = pieces(text, speech(module, read_tokenizer(tokenizer)).tokenizer, texts, length)
+            read = pieces(text, speech(module, read_words(tokenizer)).tokenizer, texts, length)
         else:
             read = sample(module, texts, length, seed)
     with progress(f"{model.name} reads them again and again"):

@@ -23,6 +23,7 @@ from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
+from tte.passes.quantize.rows import Rows
 from tte.passes.select import Prefer, cheapest, least_scratch, select
 from tte.passes.simplify.cancel_transposes import cancel_transposes
 from tte.passes.simplify.dce import dce
@@ -132,6 +133,7 @@ class Options:
     splits: tuple[Split, ...] = ()  # which of its products are in s8
     caches: Caches | None = None  # its keys and values in few bits
     in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
+    rows: Rows | None = None  # its products in integers, by scales that are found as they come
     say: Say = silent
 
 
@@ -142,6 +144,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
         raise Unsupported("--io", "is not for models that speak", "leave it out")
     first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
     first += (options.caches,) if options.caches else ()
+    first += (options.rows,) if options.rows else ()
     passes = (*first, *options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io

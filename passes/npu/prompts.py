@@ -38,9 +38,9 @@ def prompt(module: Module, program: Program, board: Board, in_flight: int | None
     found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
     found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
     made = [schedule(tasks(found, board, n)) for n in range(1, found.most + 1)]
-    last = made[-1]
-    slowest = in_order(last.run.tasks)
-    return replace(found, runs=tuple(s.run for s in made), in_order=slowest, rule=last.rule, bound=last.bound)
+    longest = made[-1]
+    slowest = in_order(longest.run.tasks)
+    return replace(found, runs=tuple(s.run for s in made), in_order=slowest, rule=longest.rule, bound=longest.bound)
 
 
 def _cut(function: Function) -> tuple[tuple[Call, ...], ...]:

@@ -22,8 +22,9 @@ from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.ops.linear import Linear
 from tte.ops.shadow import Shadow
-from tte.passes.npu.outlier import Outlier, Split, symmetric
+from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.quantize.caches import Caches
+from tte.progressive import symmetric
 from tte.reading import Reader, loss, sample
 from tte.sampler import Sampler
 from tte.splits import parse_splits, read_splits, written
