@@ -1,6 +1,6 @@
 """Qwen1.5-1.8B's real shapes on phone-npu: compile a layer, count its kernels, and schedule a prompt of 1,024 tokens.
 
-    python benchmarks/schedule.py [--no-compile] [--no-count] [--vocab 4096] [--svg FILE]
+    python benchmarks/schedule.py [--no-compile] [--run] [--no-count] [--vocab 4096] [--svg FILE]
 
 Weights are random, of a fixed seed, and so are the channels with shadows (3%). One of the 24 layers is built, and the
 vocabulary of 151,936 is cut. Instructions and packets are counted in QEMU, a call of each kernel at the real shapes;
@@ -16,44 +16,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from layer_calls import CHUNK, CONTEXT, HEADS, HOT, SCALE, Point, attention, on_cpu, on_npu
 from layers import measure
 
 from tte.codegen.svg import svg
 from tte.driver import Compiled, Options, compile_model
 from tte.elf import sizes
-from tte.emulate import build
+from tte.emulate import build, call, play
 from tte.frontend.decoder import Config, decoder
 from tte.gantt import gantt
+from tte.interp import interpret
 from tte.ir import Module
-from tte.op import Example
-from tte.ops.add import Add
 from tte.ops.attention import Attention
-from tte.ops.cache_rows import CacheRows
-from tte.ops.dequantize import Dequantize
 from tte.ops.linear import Linear
-from tte.ops.mul import Mul
-from tte.ops.quantize import Quantize
-from tte.ops.rms_norm import RmsNorm
-from tte.ops.rope import Rope
-from tte.ops.shadow import Shadow
-from tte.ops.silu import Silu
 from tte.passes.npu.outlier import Split
 from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.passes.npu.shapes import QWEN, TWO_TO_ONE, layer_stages
 from tte.passes.npu.stages import joined, split_attention, tasks_of
 from tte.target import Board, Costs, load_board
 from tte.timetable import Tasks
-from tte.types import NPU, Array, DType, Quant, Rounding, TensorType
+from tte.types import NPU
 
-CHUNK, CHUNKS, LAYERS, PARTS = 256, 4, 24, 4
-HEADS, VOCAB, CONTEXT = 16, 4096, 1024
-HOT, BEYOND, SCALE = 0.03, 0.1, 0.02
-F32, S8, S32 = DType.F32, DType.S8, DType.S32
-SPAN = TensorType((2,), S32)
+CHUNKS, LAYERS, PARTS, VOCAB = 4, 24, 4, 4096
 OFF = 0.02  # by which the board's figures may miss the counted ones
 
 
@@ -78,8 +66,8 @@ def model(vocab: int) -> tuple[Module, tuple[Split, ...]]:
     return module, tuple(splits)
 
 
-def compiled(board: Board, vocab: int) -> bool:
-    """Compile and build; print bytes. False if a bar is missed."""
+def compiled(board: Board, vocab: int, run: bool) -> bool:
+    """Compile and build; print bytes. False if a bar is missed, or a chunk's logits aren't numpy's."""
     module, splits = model(vocab)
     start = time.monotonic()
     done = compile_model(module, board, Options(splits=splits))
@@ -89,6 +77,7 @@ def compiled(board: Board, vocab: int) -> bool:
         build(Path(name), board)
         built = time.monotonic()
         flash = {e: sizes(Path(name) / e, board).flash for e in ("model.elf", "npu.elf")}
+        same = not run or ran(done.module, Path(name) / "model.elf", board)
     print(f"one layer of Qwen1.5-1.8B, chunks of {CHUNK}, vocabulary cut to {vocab:,}:")
     print(f"  {written - start:.0f} s to compile, {built - written:.0f} s to build (measured)")
     print("  flash: " + ", ".join(f"{e} {n:,} B" for e, n in flash.items()) + " (counted)")
@@ -99,7 +88,20 @@ def compiled(board: Board, vocab: int) -> bool:
     print(f"  graphs of {CHUNKS} chunks: {shared:,} B shared, {unshared:,} B unshared: {share:.1%} (counted)", end=" ")
     print(f"bar {1 / CHUNKS + 0.05:.0%}")
     print(f"  shadows: {hot:.2%} of the weights (counted) bar 3%")
-    return share <= 1 / CHUNKS + 0.05 and hot <= 0.03
+    return same and share <= 1 / CHUNKS + 0.05 and hot <= 0.03
+
+
+def ran(module: Module, elf: Path, board: Board) -> bool:
+    """True if the two programs compute a chunk to numpy's bits."""
+    graph, start = module.graph("prefill"), time.monotonic()
+    given = np.arange(CHUNK, dtype=np.int32) * 13, np.array([0, CHUNK], np.int32)
+    ((found,),), _ = play(elf, board, [call(module, "prefill", given)])
+    took = time.monotonic() - start
+    names = (v.name for v in graph.ins)
+    outs, _ = interpret(graph, dict(zip(names, given, strict=True)), {s.value.name: s.init for s in module.states})
+    same = np.array_equal(found, outs[graph.outs[0].name])
+    print(f"a chunk of {CHUNK} tokens in QEMU: {took:.0f} s (measured); logits {'are' if same else 'ARE NOT'} numpy's")
+    return same
 
 
 def graphs(done: Compiled) -> tuple[int, int, float]:
@@ -109,92 +111,14 @@ def graphs(done: Compiled) -> tuple[int, int, float]:
     """
     calls = next(f for f in done.program.functions if f.name == "prefill").calls
     static, own, scratch = dict[int, int](), dict[int, int](), 0
-    for call in calls:
-        mine = own if isinstance(call.node.op, Attention) else static
-        mine |= {id(a): a.nbytes for a in call.consts.values()}
-        scratch += call.scratch.type.bytes if call.scratch and mine is own else 0
+    for c in calls:
+        mine = own if isinstance(c.node.op, Attention) else static
+        mine |= {id(a): a.nbytes for a in c.consts.values()}
+        scratch += c.scratch.type.bytes if c.scratch and mine is own else 0
     once, each = sum(static.values()), sum(own.values()) + scratch
     found = {s.value.name: s.init.size for s in done.module.states}
     hot, weights = (sum(n for k, n in found.items() if k.endswith(end)) for end in ("_hot", "_s8"))
     return once + CHUNKS * each, CHUNKS * (once + each), hot / weights
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A call to count: products that it makes, and elements of its results."""
-
-    example: Example
-    macs: int
-    elements: int
-
-    @property
-    def op(self) -> str:
-        """What the board's table knows it by."""
-        return self.example.op.label()
-
-
-def tensor(*shape: int, dtype: DType = F32, quant: Quant | None = None) -> TensorType:
-    """A type, of floats where nothing else is said."""
-    return TensorType(shape, dtype, quant)
-
-
-def attention(start: int, rows: int = CHUNK) -> Point:
-    """Of so many rows, the first at `start`."""
-    cache = tensor(CONTEXT, QWEN.kv)
-    e = Example.random(Attention(HEADS, HEADS), tensor(rows, QWEN.dim), cache, cache, SPAN)
-    e.args[3][:] = start, rows
-    return Point(e, 2 * QWEN.dim * (rows * start + rows * (rows + 1) // 2), rows * QWEN.dim)
-
-
-def shadow(hot: int) -> Point:
-    """Of so many channels, a tenth of whose elements are beyond the clamp: only these take their row of products."""
-    d, channels = QWEN.dim, list(range(0, 33 * hot, 33))
-    types = tensor(CHUNK, d, dtype=S32), tensor(CHUNK, d), tensor(hot, d, dtype=S8)
-    e = Example.random(Shadow(SCALE, tuple(channels)), *types, consts=(2,))
-    beyond: Array = np.random.default_rng(1).random((CHUNK, hot)) < BEYOND
-    e.args[1][:, channels] = np.where(beyond, 200 * SCALE, SCALE).astype(np.float32)
-    return Point(e, CHUNK * hot * d, CHUNK * d)
-
-
-def each(e: Example) -> Point:
-    """An op without products."""
-    (y,) = e.op.results(*e.ins)
-    return Point(e, 0, y.size)
-
-
-def on_cpu() -> dict[str, Point]:
-    """The calls of a layer."""
-    d, h = QWEN.dim, QWEN.hidden
-    x, wide = tensor(CHUNK, d), tensor(CHUNK, h)
-    sums = tensor(CHUNK, d, dtype=S32, quant=Quant((0.01,) * d, 0, 1))
-    rope = Example.random(Rope(d // HEADS, "halves"), x, tensor(CONTEXT, d // HEADS // 2, 2), SPAN, consts=(1,))
-    rows = Example.random(CacheRows(), tensor(CONTEXT, d), x, SPAN)
-    for e in (rope, rows):
-        e.args[2][:] = CONTEXT - CHUNK, CHUNK
-    plain = {
-        "rms_norm": Example.random(RmsNorm(1e-6), x, tensor(d), consts=(1,)),
-        "quantize": Example.random(Quantize(Quant((SCALE,)), Rounding.ONNX), x),
-        "dequantize": Example.random(Dequantize(), sums),
-        "rope": rope,
-        "add": Example.random(Add(), x, x),
-        "silu": Example.random(Silu(), wide),
-        "mul": Example.random(Mul(), wide, wide),
-    }
-    found = {f"attention at {start}": attention(start) for start in (0, CONTEXT - CHUNK)}
-    found |= {f"shadow of {hot} channels": shadow(hot) for hot in (int(d * HOT) // 2, int(d * HOT))}
-    found |= {name: each(e) for name, e in plain.items()}
-    return found | {"cache_rows": Point(rows, 0, CHUNK * d)}
-
-
-def on_npu() -> dict[str, Point]:
-    """Its matrix products, with sums for results."""
-    found = {}
-    for k, n in ((QWEN.dim, QWEN.dim), (QWEN.dim, QWEN.hidden), (QWEN.hidden, QWEN.dim)):
-        x = tensor(CHUNK, k, dtype=S8, quant=Quant((SCALE,)))
-        w = tensor(n, k, dtype=S8, quant=Quant((0.001,) * n, 0, 0))
-        e = Example.random(Linear(sums=True), x, w, consts=(1,))
-        found[f"{CHUNK}x{k}x{n}"] = Point(e, CHUNK * k * n, CHUNK * n)
-    return found
 
 
 def fitted(points: Sequence[Point], counts: Sequence[int]) -> tuple[float, float]:
@@ -263,6 +187,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocab", type=int, default=VOCAB)
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--run", action="store_true", help="compute a chunk in QEMU, and compare it with numpy")
     parser.add_argument("--no-count", action="store_true", help="schedule by the figures in board.toml")
     parser.add_argument("--svg", type=Path, help="where to draw the schedule of counted costs")
     args = parser.parse_args()
@@ -270,7 +195,7 @@ def main() -> int:
     cpu, npu = board.cpu.costs, board.units[NPU].costs
     assert cpu
     assert npu
-    held = [args.no_compile or compiled(board, args.vocab)]
+    held = [args.no_compile or compiled(board, args.vocab, args.run)]
     if not args.no_count:
         arm, hexagon = load_board("aarch64"), load_board("hexagon")
         hvx = replace(hexagon, units={"cpu": replace(hexagon.cpu, isa=board.units[NPU].isa)})
