@@ -1,7 +1,7 @@
 /**
  * @file decode_ours.c  Times a compiled language model: MODEL is its name, CHUNK what prefill takes.
  * Arguments: how many tokens, how often. Prints for each round the seconds of decode and of prefill of those tokens,
- * then the tokens, and the prompt's next one.
+ * then the tokens and the prompt's next one, then the logits of the latter.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,5 +79,9 @@ int main(int argc, char **argv)
         printf("%d ", (int)tokens[i]);
     }
     printf("%d\n", (int)next);
+    const float *logits = OF(_prefill_output)(arena, 0);
+    for (int32_t i = 0; i < VOCAB; i++) {
+        printf("%.9g ", (double)logits[i]);
+    }
     return 0;
 }

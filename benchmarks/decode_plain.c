@@ -203,5 +203,8 @@ int main(int argc, char **argv)
         printf("%d ", (int)tokens[i]);
     }
     printf("%d\n", best());
+    for (int i = 0; i < c.vocab; i++) {
+        printf("%.9g ", (double)logits[i]);
+    }
     return 0;
 }

@@ -1,9 +1,10 @@
 """Count the instructions of single layers on a board beside CMSIS-NN's, all layers in one program.
 
-    python benchmarks/layers.py cortex-m4 [--json] [--gradients [f32|int8|int16]]
+    python benchmarks/layers.py cortex-m4 [--json] [--gradients [f32|int8|int16] | --products]
 
-With --gradients it counts the gradients of layers of mcunet-5fps instead, in that precision. Results are checked
-against the numpy reference. The exit code is 1 if one is wrong, or a layer takes more than its bar (anchors.toml).
+With --gradients it counts the gradients of layers of mcunet-5fps instead, in that precision; with --products the matrix
+products of language models. Results are checked against the numpy reference. The exit code is 1 if one is wrong, or a
+layer takes more than its bar (anchors.toml).
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import struct
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from tte import progressive
 from tte.driver import Compiled, Options, compile_model
 from tte.emulate import build, run_elf
 from tte.ir import Builder, Module
@@ -29,6 +31,8 @@ from tte.ops.conv import Conv
 from tte.ops.conv_grad_w import ConvGradW
 from tte.ops.conv_grad_x import ConvGradX
 from tte.ops.linear import Linear
+from tte.ops.linear_groups import LinearGroups
+from tte.ops.linear_rows import LinearRows
 from tte.ops.mask_grad import MaskGrad
 from tte.ops.round_grad import RoundGrad
 from tte.ops.rounded_bias_grad import RoundedBiasGrad
@@ -125,6 +129,23 @@ def gradients() -> dict[str, Example]:
     }
 
 
+def products() -> dict[str, Example]:
+    """Rows by matrices in f32, in s8 with a scale per row (W8A8), and in four bits by groups of 32 (W4A8)."""
+    found: dict[str, Example] = {}
+    for m, k, n in (1, 512, 512), (64, 512, 512), (64, 172, 64):
+        weights = np.random.default_rng(k).standard_normal((n, k)).astype(np.float32)
+        x, s, w = TensorType((m, k), DType.F32), TensorType((m,), DType.F32), TensorType((n, k), DType.F32)
+        q, rows = TensorType((m, k), DType.S8), TensorType((n, k), DType.S8, Quant((0.01,) * n, 0, 0))
+        four = progressive.quantized(weights, 32)
+        bytes4, steps = TensorType((n, k), DType.U8), TensorType(four.step.shape, DType.U8)
+        groups = Example.random(LinearGroups(32), q, s, bytes4, steps, steps, TensorType((n,), DType.F32))
+        args = (*groups.args[:2], four.q, four.step, four.zero, four.by)
+        found[f"f32 {m}x{k}x{n}"] = Example.random(Linear(), x, w, consts=(1,))
+        found[f"W8A8 {m}x{k}x{n}"] = Example.random(LinearRows(), q, s, rows, consts=(2,))
+        found[f"W4A8 {m}x{k}x{n}"] = replace(groups, args=args, consts=(2, 3, 4, 5))
+    return found
+
+
 def rounded(e: Example, bits: int) -> Example:
     """A gradient from integers of so many bits instead of floats, as passes/training/integer_gradients has it."""
     op, (g, *others) = e.op, e.ins
@@ -186,11 +207,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Count the instructions of single layers beside CMSIS-NN's.")
     parser.add_argument("board")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--products", action="store_true", help="of language models, not layers")
     parser.add_argument("--gradients", nargs="?", const="f32", choices=("f32", "int8", "int16"), help="not layers")
     parser.add_argument("--keep", type=Path, help="leave the project in this folder")
     args = parser.parse_args()
     board = load_board(args.board)
-    examples = gradients() if args.gradients else layers()
+    examples = gradients() if args.gradients else products() if args.products else layers()
     if args.gradients in ("int8", "int16"):
         examples = {name: rounded(e, int(args.gradients.removeprefix("int"))) for name, e in examples.items()}
     with tempfile.TemporaryDirectory() as name:

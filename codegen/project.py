@@ -11,6 +11,7 @@ from functools import partial
 from tte.codegen import cfmt
 from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
+from tte.codegen.large import ALIGN, Large, large
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Step, Weights, arguments, steps, weights
@@ -28,6 +29,7 @@ from tte.types import NPU, Value
 RUNTIME = BOARDS.parent / "runtime_c"
 TOKENIZER, SPOKEN = ("tokenizer.h", "tokenizer.c"), ("tte_tokenizer.h", "tte_sampler.h")
 NPU_FILES = ("npu.c", "npu_weights.c")
+LARGE = {"cpu": "large", NPU: "npu_large"}  # names of the files of constants that are too large for weights.c
 ENV = environment()
 
 
@@ -53,9 +55,10 @@ def render(
     staged = prompt if prompt and prompt.stages else None
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
     view |= {"prompt": prompt, "own_stages": _stages(staged, plan, part), "jobs": _jobs(program, staged)}
-    view |= {"sources": _sources(board, npu), "npu_sources": _npu_sources(npu)}
+    view |= {"sources": _sources(board, part, npu), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
+    files |= _large(part, view)
     if npu:
         files |= _beside(program, plan, npu, view | {"own_stages": _stages(staged, plan, npu)}, _jobs(program, staged))
     shared = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
@@ -76,8 +79,15 @@ class _Part:
     """What a unit computes: its constants, and the steps of its calls."""
 
     unit: Unit
+    name: str
     constants: Weights
+    large: Large
     step_of: Mapping[Call, Step]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Its assembler file, if it has large constants."""
+        return (f"{LARGE[self.name]}.s",) if self.large.pieces else ()
 
     @property
     def headers(self) -> list[str]:
@@ -92,6 +102,9 @@ class _Part:
             "file": "weights.c",
             "headers": self.headers,
             "weights": self.constants.arrays,
+            "large": self.large,
+            "large_file": LARGE[self.name],
+            "large_align": max(ALIGN, self.unit.align),
             "initial": self.constants.initial,
             "step_of": self.step_of,
             "steps": list(dict.fromkeys(self.step_of.values())),
@@ -100,7 +113,16 @@ class _Part:
 
 
 def _part(program: Program, board: Board, unit: str) -> _Part:
-    return _Part(board.units[unit], weights(program, unit), steps(program, unit))
+    constants = weights(program, unit)
+    return _Part(board.units[unit], unit, constants, large(constants.arrays), steps(program, unit))
+
+
+def _large(part: _Part, view: dict[str, object]) -> dict[str, bytes]:
+    """The unit's large constants, and what brings them into its program."""
+    if not part.large.pieces:
+        return {}
+    text = ENV.get_template("large.s.j2").render(view | part.view).encode()
+    return {f"{LARGE[part.name]}.s": text, f"{LARGE[part.name]}.bin": part.large.data}
 
 
 def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | None) -> dict[str, object]:
@@ -121,6 +143,7 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "rest": _rest,
         "present": _present,
         "link_flags": link_flags(board),
+        "large_sources": [f"{name}.s" for name in LARGE.values()],
         "lesson_of": lesson,
         "given": _given,
         "speech": speech,
@@ -158,18 +181,20 @@ def _beside(
     ]
     view = view | npu.view | {"file": NPU_FILES[1], "done": done}
     templates = zip(NPU_FILES, ("npu.c.j2", "weights.c.j2"), strict=True)
-    return {name: ENV.get_template(template).render(view).encode() for name, template in templates}
+    return {name: ENV.get_template(t).render(view).encode() for name, t in templates} | _large(npu, view)
 
 
-def _sources(board: Board, npu: _Part | None) -> tuple[str, ...]:
+def _sources(board: Board, cpu: _Part, npu: _Part | None) -> tuple[str, ...]:
     """What the cpu's program is made of beside the model; if the npu is a thread of it, the npu's jobs too."""
-    own = board_sources(board.cpu.sources)
-    return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else NPU_FILES)) if npu else own
+    own = (*cpu.sources, *board_sources(board.cpu.sources))
+    if not npu:
+        return own
+    return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else (*NPU_FILES, *npu.sources)))
 
 
 def _npu_sources(npu: _Part | None) -> tuple[str, ...]:
     """What a program of the npu's own is made of."""
-    return (*NPU_FILES, *board_sources(npu.unit.sources)) if npu and npu.unit.cc else ()
+    return (*NPU_FILES, *npu.sources, *board_sources(npu.unit.sources)) if npu and npu.unit.cc else ()
 
 
 def _function_name(function: Function, suffix: str) -> str:

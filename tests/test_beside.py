@@ -38,6 +38,14 @@ def test_a_board_with_two_units() -> None:
     assert board.sram is None, "a shared memory is no limit of the cpu's"
 
 
+def test_work_that_was_counted() -> None:
+    table = "per_call = 2000.0, per_us = 500.0, counted = { linear = [0.5, 2.0] }"
+    costs = parse_board("mine", TOML.replace("per_call = 2000.0", table)).units["npu"].costs
+    assert costs
+    assert costs.of("linear", macs=100, elements=5, moved=7) == (50 + 10) * 2
+    assert costs.of("silu", macs=128, elements=5, moved=100) == costs.ticks(128, 100) == (3 + 2 + 4000)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -52,6 +60,10 @@ def test_a_board_with_two_units() -> None:
         ("per_call = 2000.0", "per_call = -1.0", "numbers from 0 up"),
         ("per_call = 100.0", "per_call = nan", "numbers from 0 up"),
         ("costs = { per_128_macs = 1.5, per_byte = 0.01, per_call = 2000.0 }", "costs = 1", "'costs' must be a table"),
+        ("per_call = 2000.0", "per_call = 2000.0, per_us = 0.0", "per_us above"),
+        ("per_call = 2000.0", "per_call = 2000.0, counted = { linear = [1.0] }", "counted.linear must be two numbers"),
+        ("per_call = 2000.0", "per_call = 2000.0, counted = { linear = 1.0 }", "counted.linear must be two numbers"),
+        ("per_call = 2000.0", 'per_call = 2000.0, counted = { linear = [1.0, "x"] }', "numbers from 0 up"),
         ('"s32"]', '"f8"]', "unknown dtype 'f8'"),
         ('window = "shared"', 'window = "vtcm"', "there is no memory 'vtcm' .known: shared"),
         ("align = 128", "align = 96", "power of two, not 96"),

@@ -13,6 +13,7 @@ from tte.ir import Module, Node
 from tte.ops.linear import Linear
 from tte.ops.shadow import MOST, residual
 from tte.passes.npu.outlier import Outlier, Split
+from tte.passes.quantize.caches import Caches
 from tte.reading import loss
 from tte.target import Board
 from tte.types import Array, Value
@@ -23,6 +24,7 @@ STEPS = tuple(2.0 ** (-i / 4) for i in range(22))  # scales to try, of the one t
 SHARE = 0.03  # of all weights may also lie in shadows
 SHARES = (0.25, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 1.0)  # of the shadows to prune
 FREE = 1e-4  # what pruning may add to the mean loss: 0.01% of perplexity
+CACHES = 5e-3  # what caches in few bits may add: 0.5%
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,3 +175,21 @@ def calibrate(module: Module, board: Board, tokens: Array) -> Calibration:
     fewest = min(t.loss for t in curve) + FREE
     chosen = max((t for t in curve if t.loss <= fewest), key=lambda t: t.pruned)
     return Calibration(floats, tuple(rules), curve, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTrial:
+    """Caches with so many bits for values (None: all in f32), what they cost on the texts, and how large they are."""
+
+    values: int | None
+    loss: float
+    bytes: int
+
+
+def try_caches(module: Module, board: Board, tokens: Array) -> tuple[tuple[CacheTrial, ...], CacheTrial]:
+    """Caches in f32 and in few bits by the loss on texts; the smallest that adds at most CACHES."""
+    forms = {None: module} | {values: Caches(values)(module, board) for values in (8, 4)}
+    sizes = {v: sum(s.value.type.bytes for s in m.states if s.storage == "sram") for v, m in forms.items()}
+    trials = tuple(CacheTrial(v, loss(m, tokens), sizes[v]) for v, m in forms.items())
+    able = (t for t in trials if t.loss <= trials[0].loss + CACHES)
+    return trials, min(able, key=lambda t: (t.bytes, t.loss))

@@ -14,14 +14,13 @@ import typer
 from tte.cli_about import boards_, doctor, ops
 from tte.cli_export import export
 from tte.cli_generate import generate_
+from tte.cli_language import Bits, Chunk, Context, Group, InFlight, Kv, SplitsFile, TokenizerFile, language
 from tte.cli_options import (
     Accumulate,
     BoardName,
-    Chunk,
     GradientsName,
     HeadClasses,
     HeadKindName,
-    InFlight,
     Io,
     Json,
     LossName,
@@ -31,9 +30,7 @@ from tte.cli_options import (
     OptimizerName,
     Plan,
     Seed,
-    SplitsFile,
     Sram,
-    TokenizerFile,
     Train,
     Update,
     numbers_list,
@@ -48,6 +45,7 @@ from tte.console import ERR, OUT, guarded, say, show_json
 from tte.ends import own_outputs
 from tte.errors import TteError
 from tte.feed import Pixels, random_inputs, read_inputs
+from tte.load import Lengths
 from tte.op import Arrays
 from tte.peak import explain as explain_peak
 from tte.png import write_png
@@ -76,13 +74,19 @@ MOST = 10_000  # elements of an output in JSON
 
 @cli.command("compile")
 def compile_(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file, or a .bin of llama2.c.")],
+    model: Annotated[
+        Path, typer.Argument(help="A .tflite or .onnx file; a .bin of llama2.c, a folder of Hugging Face, a .pt2.")
+    ],
     board: BoardName,
     out: Annotated[Path, typer.Option("--output", "-o", help="The folder to write; a project of tte is replaced.")],
     tokenizer: TokenizerFile = None,
     chunk: Chunk = None,
     chunks_in_flight: InFlight = None,
+    context: Context = None,
     w8a8: SplitsFile = None,
+    kv: Kv = None,
+    bits: Bits = None,
+    group: Group = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -105,9 +109,12 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8, chunks_in_flight), say=say)
-    with new_project(model, target, chosen, out, chunk) as session:
+    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
+    speaking, note = language(chosen, model, tokenizer, w8a8, bits, group, kv, chunks_in_flight)
+    with new_project(model, target, speaking, out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
+    if note:
+        say(note)
     if build and not measured:
         ERR.print(f"tte: {target.name}: not built, tools are missing (tte doctor)", markup=False)
     _tell(session, measured, [], as_json)

@@ -10,13 +10,9 @@ import typer
 
 from tte import driver
 from tte.errors import TteError
-from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
-from tte.passes.npu.prompts import IN_FLIGHT
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
-from tte.splits import read_splits
-from tte.tokenizer import read_tokenizer
 
 CAP = 0.006  # where weights of all kinds are trained, larger steps diverge (RECIPES)
 MAX_SEED = 2**31 - 1
@@ -56,16 +52,6 @@ GradientsName = Annotated[
 NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
-TokenizerFile = Annotated[Path | None, typer.Option("--tokenizer", help="Of a language model: a file of llama2.c.")]
-Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
-InFlight = Annotated[
-    int | None,
-    typer.Option("--chunks-in-flight", min=1, help=f"Chunks of a prompt under way on two units; {IN_FLIGHT} without."),
-]
-
-SplitsFile = Annotated[
-    Path | None, typer.Option("--w8a8", help="Products in s8 with static scales: a file of tte quantize.")
-]
 
 
 def options(
@@ -74,9 +60,6 @@ def options(
     numerics: str | None,
     trace: Path | None = None,
     train: driver.Training | None = None,
-    tokenizer: Path | None = None,
-    splits: Path | None = None,
-    in_flight: int | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -86,9 +69,6 @@ def options(
         io=words,
         trace=trace,
         train=train,
-        tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
-        splits=read_splits(splits) if splits else (),
-        in_flight=in_flight,
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

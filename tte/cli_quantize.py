@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,17 +11,21 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from tte.calibration import Calibration, Trial, calibrate
-from tte.cli_options import MAX_SEED, Json, TokenizerFile
+from tte.calibration import CacheTrial, Calibration, Trial, calibrate, try_caches
+from tte.cli_language import TokenizerFile
+from tte.cli_options import MAX_SEED, Json
 from tte.console import OUT, progress, show_json
 from tte.errors import TteError
+from tte.frontend.words import read_words
 from tte.load import load_model
 from tte.ops.linear import Linear
+from tte.passes.npu.outlier import Outlier
+from tte.passes.quantize.caches import Caches
 from tte.reading import sample
 from tte.speech import context, speech
 from tte.splits import written
 from tte.target import load_board
-from tte.tokenizer import Tokenizer, read_tokenizer
+from tte.tokenizer import Tokenizer
 from tte.types import Array
 
 
@@ -34,7 +39,7 @@ def quantize(
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of what it says itself.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Choose static s8 scales, and channels apart from the clamp, by the loss on texts."""
+    """Choose static s8 scales, channels apart from the clamp, and the bits of caches, by the loss on texts."""
     module = load_model(model)
     length = min(tokens, context(module).seq)
     if not any(n.op == Linear() for n in module.graph("decode").nodes):
@@ -43,13 +48,15 @@ def quantize(
         raise TteError("--text", "and --tokenizer belong together")
     with progress(f"drawing {texts} texts"):
         if text and tokenizer:
-            read = pieces(text, speech(module, read_tokenizer(tokenizer)).tokenizer, texts, length)
+            read = pieces(text, speech(module, read_words(tokenizer)).tokenizer, texts, length)
         else:
             read = sample(module, texts, length, seed)
     with progress(f"{model.name} reads them again and again"):
-        found = calibrate(module, load_board("host"), read)
-    out.write_text(written(found.chosen.splits))
-    _tell(found, as_json)
+        board = load_board("host")
+        found = calibrate(module, board, read)
+        caches, cache = try_caches(Outlier(found.chosen.splits)(module, board), board, read)
+    out.write_text(written(found.chosen.splits, Caches(cache.values) if cache.values else None))
+    _tell(found, caches, cache, as_json)
 
 
 def pieces(path: Path, tokenizer: Tokenizer, texts: int, length: int) -> Array:
@@ -63,22 +70,36 @@ def pieces(path: Path, tokenizer: Tokenizer, texts: int, length: int) -> Array:
     return np.asarray(whole, np.int32)
 
 
-def _tell(found: Calibration, as_json: bool) -> None:
-    """Each trial's rise of the perplexity, measured on the texts; the chosen one is marked."""
+def _tell(found: Calibration, caches: Sequence[CacheTrial], cache: CacheTrial, as_json: bool) -> None:
+    """Each trial's rise of the perplexity over f32, measured on the texts; the chosen ones are marked."""
     trials = (*found.rules, *found.curve[1:])
     if as_json:
         rows = [{**_numbers(t, found.floats), "chosen": t is found.chosen} for t in trials]
-        show_json({"perplexity": math.exp(found.floats), "trials": rows})
+        kept = [
+            {"values": c.values, "bytes": c.bytes, "rise": _rise(c, found.floats), "chosen": c is cache} for c in caches
+        ]
+        show_json({"perplexity": math.exp(found.floats), "trials": rows, "caches": kept})
         return
     table = Table("scales", "shadows pruned", "channels", "perplexity", "", box=None, pad_edge=False)
     for t in trials:
         n = _numbers(t, found.floats)
         mark = "chosen" if t is found.chosen else ""
         table.add_row(t.rule, f"{t.pruned:.0%}", str(n["channels"]), f"{n['rise']:+.2%}", mark)
-    OUT.print(f"perplexity in f32: {math.exp(found.floats):.4f}, measured on these texts\n")
+    sizes = Table("caches", "bytes", "perplexity", "", box=None, pad_edge=False)
+    for c in caches:
+        told = f"keys in 8 bits, values in {c.values}" if c.values else "f32"
+        sizes.add_row(told, f"{c.bytes:,}", f"{_rise(c, found.floats):+.2%}", "chosen" if c is cache else "")
+    OUT.print(f"perplexity in f32: {math.exp(found.floats):.4f}, measured on these texts; bytes counted\n")
     OUT.print(table)
+    OUT.print()
+    OUT.print(sizes)
 
 
 def _numbers(t: Trial, floats: float) -> dict[str, object]:
     channels = sum(len(s.channels) for s in t.splits)
-    return {"scales": t.rule, "pruned": t.pruned, "channels": channels, "rise": math.expm1(t.loss - floats)}
+    return {"scales": t.rule, "pruned": t.pruned, "channels": channels, "rise": _rise(t, floats)}
+
+
+def _rise(t: Trial | CacheTrial, floats: float) -> float:
+    """Of the perplexity, over that of the float model."""
+    return math.expm1(t.loss - floats)

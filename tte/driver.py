@@ -19,9 +19,11 @@ from tte.passes.memory.stream import stream
 from tte.passes.npu.by_units import by_units
 from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.npu.prompts import prompt, widen
+from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq
 from tte.passes.quantize.io_quantized import io_quantized
+from tte.passes.quantize.rows import Rows
 from tte.passes.select import Prefer, cheapest, least_scratch, select
 from tte.passes.simplify.cancel_transposes import cancel_transposes
 from tte.passes.simplify.dce import dce
@@ -129,7 +131,9 @@ class Options:
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    caches: Caches | None = None  # its keys and values in few bits
     in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
+    rows: Rows | None = None  # its products in integers, by scales that are found as they come
     say: Say = silent
 
 
@@ -138,7 +142,9 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
-    first = (Outlier(options.splits),) if options.splits else ()
+    first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
+    first += (options.caches,) if options.caches else ()
+    first += (options.rows,) if options.rows else ()
     passes = (*first, *options.simplify, *((fast_numerics,) if options.numerics == "fast" else ()))
     io = (io_quantized, dce) if "quantized" in options.io else ()
     passes += options.train.passes(io) if options.train else io

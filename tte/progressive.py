@@ -1,4 +1,4 @@
-"""Weights in four bits whose groups have integer scales: first s8 with a float scale per row, then u4 with a step.
+"""Weights in s8 with a float scale per row, and from these in four bits, with an integer step for each group.
 
 Source: QServe (arXiv 2405.04532), progressive group quantisation. Floor 1.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from tte.types import Array
 
 BITS = 4
+TINY = np.float32(1e-30)  # the scale of a row of zeros
+STRETCHES = tuple(1 + i / 100 for i in range(21))  # of a row's scale to try
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +35,22 @@ class Groups:
         """(q - zero) * step, s32[n,k]."""
         step, zero = (spread(a, self.group, self.q.shape[1]) for a in (self.step, self.zero))
         return (self.q.astype(np.int32) - zero) * step
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """All, in this order."""
+        return self.q, self.step, self.zero, self.by
+
+    @property
+    def reals(self) -> Array:
+        """What the integers stand for, f32[n,k]."""
+        return self.bytes_in_s8.astype(np.float32) * self.by[:, None]
+
+
+def symmetric(w: Array, most: int = 127) -> tuple[Array, Array]:
+    """A matrix f32[n,k] as s8 within +-most, and the scale of each row, f32[n]."""
+    scales = np.maximum(abs(w).max(1) / np.float32(most), TINY).astype(np.float32)
+    return np.clip(np.rint(w / scales[:, None]), -most, most).astype(np.int8), scales
 
 
 def spread(a: Array, group: int, k: int) -> Array:
@@ -66,11 +84,27 @@ def protective_range(bits: int = BITS) -> int:
 
 
 def quantized(w: Array, group: int) -> Groups:
-    """Weights f32[n,k], rounded to the nearest; a group is `group` columns of a row."""
-    most = np.abs(w).max(1)
-    by = (np.where(most > 0, most, 1) / np.float32(protective_range())).astype(np.float32)
-    q8 = np.clip(np.rint(w / by[:, None]), -protective_range(), protective_range())
+    """Weights f32[n,k], rounded to the nearest; a group is `group` columns of a row.
+
+    As steps are integers, a larger scale of a row may serve its groups better: that with least squares is taken.
+    """
+    _, smallest = symmetric(w, protective_range())
+    best = _coarse(w, smallest.copy(), group)
+    least = np.square(best.reals - w).sum(1)
+    for stretch in STRETCHES[1:]:
+        tried = _coarse(w, smallest * np.float32(stretch), group)
+        found = np.square(tried.reals - w).sum(1)
+        better = found < least
+        for mine, other in zip(best.arrays, tried.arrays, strict=True):
+            mine[better] = other[better]
+        least = np.minimum(found, least)
+    return best
+
+
+def _coarse(w: Array, by: Array, group: int) -> Groups:
+    """With these scales of rows."""
     n, k = w.shape
+    q8 = np.rint(w / by[:, None]).clip(-protective_range(), protective_range()).astype(np.int32)
     by_groups = np.pad(q8, ((0, 0), (0, -k % group))).reshape(n, -1, group)
     step, zero = step_and_zero(np.minimum(by_groups.min(2), 0), np.maximum(by_groups.max(2), 0))
     q = coded(q8, spread(step, group, k), spread(zero, group, k))

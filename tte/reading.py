@@ -13,9 +13,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tte import codes
 from tte.errors import Unsupported
 from tte.ir import Module, Node
-from tte.ops.attention import Attention
+from tte.op import Arrays
+from tte.ops.attention import Attention, AttentionCodes
+from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.ops.gather import Gather
 from tte.ops.linear import Linear
@@ -43,7 +46,8 @@ class Reader:
         changed = {old for old, _ in self.graph.updates}
         self.env = {s.value: s.init for s in module.states if s.value not in changed}
         self.floats = {s.value: s.init.astype(np.float32) for s in module.states if s.value.type.dtype is DType.S8}
-        self.caches = {v: np.zeros((seq, texts * v.type.shape[1]), np.float32) for v in changed}
+        widths = {v: v.type.shape[1] * (2 if v.type.dtype is DType.U8 else 1) for v in changed}
+        self.caches = {v: np.zeros((seq, texts * width), np.float32) for v, width in widths.items()}  # of reals
         self.position = 0
 
     def read(self, tokens: Array) -> Array:
@@ -53,12 +57,12 @@ class Reader:
         span = np.asarray([self.position, n], np.int32)
         for node in self.graph.nodes:
             args = tuple(span if v == self.graph.ins[1] else env[v] for v in node.ins)
-            env[node.outs[0]] = self._run(node, args, n)
+            env.update(zip(node.outs, self._run(node, args, n), strict=True))
         self.position += n
         return env[self.graph.outs[0]].reshape(n, texts, -1).swapaxes(0, 1)
 
-    def _run(self, node: Node, args: tuple[Array, ...], n: int) -> Array:
-        """The result of a node, row by row or along the texts."""
+    def _run(self, node: Node, args: Arrays, n: int) -> Arrays:
+        """The results of a node, row by row or along the texts."""
         match node.op:
             case PickRow():
                 y = args[0]
@@ -67,19 +71,27 @@ class Reader:
             case Linear():
                 y = self._product(node, args)
             case CacheRows():
-                y = args[0][: self.position + n]
-                y[self.position :] = args[1].reshape(n, -1)
-            case Attention(heads, kv_heads):
-                q, k, v, _ = args
+                y = self._cached(args[0], args[1], n)
+            case CacheCodes(heads):
+                bits = 8 if node.types[0][0].dtype is DType.S8 else 4
+                y = self._cached(args[0], codes.reals(*codes.coded(args[2], heads, bits), heads), n)
+            case Attention(heads, kv_heads) | AttentionCodes(heads, kv_heads):
+                q, k, v = args[0], args[1], args[-3 if isinstance(node.op, AttentionCodes) else -2]
                 wide = q.reshape(n, -1)
                 y = attention(wide, k, v, heads * self.texts, kv_heads * self.texts, self.position).reshape(q.shape)
             case Rope():
-                y = _reference(node, (args[0].reshape(n, -1), *args[1:])).reshape(args[0].shape)
+                y = _reference(node, (args[0].reshape(n, -1), *args[1:]))[0].reshape(args[0].shape)
             case _:
-                y = _reference(node, args)
+                return _reference(node, args)
+        return (y,)
+
+    def _cached(self, cache: Array, rows: Array, n: int) -> Array:
+        """All rows of a cache up to now, into which the rows of n more positions were put."""
+        y = cache[: self.position + n]
+        y[self.position :] = rows.reshape(n, -1)
         return y
 
-    def _product(self, node: Node, args: tuple[Array, ...]) -> Array:
+    def _product(self, node: Node, args: Arrays) -> Array:
         x, w, *b = args
         y: Array
         if node.op == Linear():
@@ -115,10 +127,10 @@ def attention(q: Array, k: Array, v: Array, heads: int, kv_heads: int, start: in
     return back
 
 
-def _reference(node: Node, args: tuple[Array, ...]) -> Array:
+def _reference(node: Node, args: Arrays) -> Arrays:
     """The op's own, for as many rows as there are."""
     ins = tuple(TensorType(a.shape, v.type.dtype, v.type.quant) for a, v in zip(args, node.ins, strict=True))
-    return node.op.reference(args, ins, node.op.results(*ins))[0]
+    return node.op.reference(args, ins, node.op.results(*ins))
 
 
 def loss(module: Module, tokens: Array, watch: Watch = ignore) -> float:

@@ -20,7 +20,7 @@ from tte.errors import TteError
 from tte.feed import random_inputs
 from tte.frontier import frontier
 from tte.ir import Module
-from tte.load import load_model
+from tte.load import USUAL, Lengths, is_model_folder, load_model
 from tte.op import Arrays
 from tte.picture import Picture
 from tte.record import Measured, Point, Record, read_record
@@ -117,11 +117,11 @@ def open_project(folder: Path, board: str | None = None) -> Session:
 
 
 @contextmanager
-def new_project(model: Path, board: Board, options: Options, out: Path, chunk: int | None = None) -> Generator[Session]:
-    """Compile `model` to a new folder, which becomes `out` when the block ends well; `chunk` as in `load_model`."""
+def new_project(model: Path, board: Board, options: Options, out: Path, lengths: Lengths = USUAL) -> Generator[Session]:
+    """Compile `model` to a new folder, which becomes `out` when the block ends well; `lengths` as in `load_model`."""
     with fresh_project(out) as folder:
         with progress(f"reading {model.name}"):
-            module = load_model(model, chunk)
+            module = load_model(model, lengths)
         with progress(f"compiling {model.name} for {board.name}"):
             compile_model(module, board, options).write(folder)
         yield open_project(folder)
@@ -133,7 +133,7 @@ def runnable(board: Board) -> bool:
 
 
 def is_model(path: Path) -> bool:
-    """True for a model's file, False for a project's folder."""
-    if path.is_dir() and not is_project(path):
+    """True for a model's file or folder, False for a project's folder."""
+    if path.is_dir() and not is_project(path) and not is_model_folder(path):
         raise TteError(str(path), "is a directory without a project of tte", "give a model, or a folder of tte compile")
-    return not path.is_dir()
+    return not path.is_dir() or not is_project(path)

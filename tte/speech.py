@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tte.errors import BadModel
 from tte.ir import Module
+from tte.ops.cache_codes import CacheCodes
 from tte.ops.cache_rows import CacheRows
 from tte.tokenizer import Tokenizer
 
@@ -47,10 +48,10 @@ def context(module: Module) -> Context:
     if not speaks(module):
         raise BadModel(module.name, "is no language model: it has no graph prefill with a cache")
     graph = module.graph("prefill")
-    cache = next(n.types[0][0] for n in graph.nodes if isinstance(n.op, CacheRows))
+    cache = next(n.types[0][0] for n in graph.nodes if isinstance(n.op, CacheRows | CacheCodes))
     return Context(graph.ins[0].type.size, cache.shape[0], graph.outs[0].type.shape[-1])
 
 
 def speaks(module: Module) -> bool:
     """True if it is a language model."""
-    return any(isinstance(n.op, CacheRows) for g in module.graphs if g.name == "prefill" for n in g.nodes)
+    return any(isinstance(n.op, CacheRows | CacheCodes) for g in module.graphs if g.name == "prefill" for n in g.nodes)

@@ -1,9 +1,14 @@
-"""Scales and shadows of a model as a TOML file, which a person may read and change.
+"""Scales and shadows of a model, and the bits of its caches, as a TOML file, which a person may read and change.
+
+    [cache]
+    values = 4
 
     [[input]]
     weights = ["q0_w", "k0_w", "v0_w"]
     scale = 0.0173
     channels = [5, 40]
+
+Without [cache], caches are in f32; with it, keys are in 8 bits and values in 8 or 4.
 
 Floor 6.
 """
@@ -19,36 +24,40 @@ from typing import cast
 
 from tte.errors import TteError
 from tte.passes.npu.outlier import Split
+from tte.passes.quantize.caches import Caches
 
 KEYS = {"weights", "scale", "channels"}
 
 
-def written(splits: Iterable[Split]) -> str:
+def written(splits: Iterable[Split], caches: Caches | None = None) -> str:
     """The file's text."""
-    return "\n".join(
+    first = f"[cache]\nvalues = {caches.values}\n\n" if caches else ""
+    return first + "\n".join(
         f"[[input]]\nweights = {json.dumps(s.weights)}\nscale = {s.scale!r}\nchannels = {json.dumps(s.channels)}\n"
         for s in splits
     )
 
 
-def read_splits(path: Path) -> tuple[Split, ...]:
-    """Those in a file; TteError, in one line, where there are none."""
+def read_splits(path: Path) -> tuple[tuple[Split, ...], Caches | None]:
+    """What is in a file; TteError, in one line, where there are none."""
     try:
         return parse_splits(str(path), path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise TteError(str(path), f"cannot be read as text: {error}") from error
 
 
-def parse_splits(where: str, text: str) -> tuple[Split, ...]:
-    """Those of a file's text."""
+def parse_splits(where: str, text: str) -> tuple[tuple[Split, ...], Caches | None]:
+    """What a file's text says."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TteError(where, str(error)) from error
-    inputs = table.get("input")
-    if table.keys() != {"input"} or not isinstance(inputs, list):
-        raise TteError(where, "must be [[input]] tables", "tte quantize MODEL --tokenizer FILE -o FILE")
-    return tuple(_split(where, one) for one in cast(list[object], inputs))
+    inputs, cache = table.get("input"), table.get("cache")
+    if not {"input"} <= table.keys() <= {"input", "cache"} or not isinstance(inputs, list):
+        raise TteError(where, "must be [[input]] tables, and perhaps [cache]", "tte quantize MODEL -o FILE")
+    if cache not in (None, {"values": 8}, {"values": 4}):
+        raise TteError(where, "of [cache] it says `values = 8` or `values = 4`")
+    return tuple(_split(where, one) for one in cast(list[object], inputs)), cache and Caches(cache["values"])
 
 
 def _split(where: str, one: object) -> Split:

@@ -26,15 +26,30 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What work takes on a unit, in ticks, which are the same time on all units of a board: a model, not a clock."""
+    """What work takes on a unit, in its instructions (packets, where `Unit.counts` says so), and how fast it is.
+
+    A tick is a nanosecond of this model, the same on all units of a board; it is no clock.
+    """
 
     per_128_macs: float
     per_byte: float  # of results and of operands that aren't constants
     per_call: float
+    per_us: float = 1000.0  # instructions in a microsecond
+    counted: dict[str, tuple[float, float]] = field(default_factory=dict)  # see `of`
 
     def ticks(self, macs: int, moved: int, calls: int = 1) -> int:
         """Those of so many products, bytes moved and calls, rounded up."""
-        return math.ceil(macs / 128 * self.per_128_macs + moved * self.per_byte + calls * self.per_call)
+        return self._ticks(macs / 128 * self.per_128_macs + moved * self.per_byte + calls * self.per_call)
+
+    def of(self, op: str, macs: int, elements: int, moved: int) -> int:
+        """Ticks of an op: by what it was counted to take for a product and for an element of its results, if it was."""
+        if op not in self.counted:
+            return self.ticks(macs, moved)
+        per_mac, per_element = self.counted[op]
+        return self._ticks(macs * per_mac + elements * per_element)
+
+    def _ticks(self, instructions: float) -> int:
+        return math.ceil(1000 * instructions / self.per_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ def parse_board(name: str, text: str) -> Board:
         raise BadModel(f"{name}/board.toml", str(error)) from error
     for unit, t in table.get("units", {}).items():
         if isinstance(t.get("costs"), dict):
-            t["costs"] = _strict(Costs, t["costs"], f"{name}.units.{unit}.costs")
+            t["costs"] = _costs(t["costs"], f"{name}.units.{unit}.costs")
     for key, cls in ("units", Unit), ("memories", Memory):
         table[key] = {k: _strict(cls, t, f"{name}.{key}.{k}") for k, t in table.get(key, {}).items()}
     board = _strict(Board, {"name": name} | table, name)
@@ -160,6 +175,19 @@ def parse_board(name: str, text: str) -> Board:
     if board.npu:
         _check_beside(board, NPU)
     return board
+
+
+def _costs(table: dict[str, Any], where: str) -> Costs:
+    """What a unit's work takes, all numbers finite and from 0 up."""
+    costs = _strict(Costs, table, where)
+    counted = {op: tuple(pair) if isinstance(pair, list) else () for op, pair in costs.counted.items()}
+    if wrong := sorted(op for op, pair in counted.items() if len(pair) != 2):
+        raise BadModel(where, f"counted.{wrong[0]} must be two numbers", "for a product, and for an element")
+    plain = [getattr(costs, f.name) for f in fields(costs) if f.name != "counted"]
+    numbers = (*plain, *(x for pair in counted.values() for x in pair))
+    if not all(isinstance(x, (int, float)) and 0 <= x < math.inf for x in numbers) or not costs.per_us:
+        raise BadModel(where, "costs must be numbers from 0 up, and per_us above")
+    return replace(costs, counted=counted)
 
 
 def _check_beside(board: Board, name: str) -> None:
@@ -176,9 +204,6 @@ def _check_beside(board: Board, name: str) -> None:
         raise BadModel(where, f"'align' must be a power of two, not {unit.align}")
     if board.cpu.costs is None:
         raise BadModel(f"{board.name}.units.cpu", "needs the key 'costs'", f"they are weighed against those of {name}")
-    for costs in (unit.costs, board.cpu.costs):
-        if costs and not all(0 <= getattr(costs, f.name) < math.inf for f in fields(costs)):
-            raise BadModel(where, "costs must be numbers from 0 up")
 
 
 def board_files(board: Board, beside: bool = False) -> dict[str, Path]:

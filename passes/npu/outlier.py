@@ -13,12 +13,12 @@ from tte.ops.dequantize import Dequantize
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.ops.shadow import MOST, Shadow
+from tte.progressive import symmetric
 from tte.target import Board
-from tte.types import Array, DType, Quant, Rounding, TensorType, Value
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MOST_BIAS = 2**29  # of Linear's sums
-TINY = np.float32(1e-30)  # the scale of a row of zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,6 @@ def _check(name: str, split: Split, known: dict[str, State]) -> None:
         raise BadModel(name, f"its channels must rise, within 0..{state.init.shape[1] - 1}")
     if len(split.channels) > MOST:
         raise BadModel(name, f"has {len(split.channels)} channels with a shadow, {MOST} at most")
-
-
-def symmetric(w: Array) -> tuple[Array, Array]:
-    """A matrix as s8 within +-127, and the scale of each row, f32."""
-    scales = np.maximum(abs(w).max(1) / np.float32(127), TINY).astype(np.float32)
-    return np.clip(np.rint(w / scales[:, None]), -127, 127).astype(np.int8), scales
 
 
 class _Splitting:

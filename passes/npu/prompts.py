@@ -100,8 +100,9 @@ def _ticks(prompt: Prompt, board: Board, stage: int, chunk: int) -> int:
         share = _share(prompt, chunk, bool(renewed & {*call.outs}))
         reads = bool(changing & {*call.ins})
         moved = sum(v.type.bytes * (share if v in changing else 1.0) for v in (*call.ins, *call.outs))
+        elements = sum(v.type.size * (share if v in changing else 1.0) for v in call.outs)
         macs = call.node.op.macs(*call.node.types) * (share if reads else 1.0)
-        total += costs.ticks(round(macs), round(moved)) if costs else 0
+        total += costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
     return total
 
 

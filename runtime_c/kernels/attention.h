@@ -26,6 +26,27 @@ TTE_INLINE float tte_attention_scores(const tte_attention_f32_params *p, const f
     return max;
 }
 
+/** y = sum of e * v / sum of e, e = e^(score - max), over the first `seen` keys and values, which lie `width` apart. */
+TTE_INLINE void tte_attention_row(const tte_attention_f32_params *p, const float *q, const float *restrict k,
+                                  const float *restrict v, int32_t width, int32_t seen, float *y, float *restrict a)
+{
+    const float max = tte_attention_scores(p, q, k, width, seen, a);
+    float total = 0.0f;
+    for (int32_t j = 0; j < p->depth; j++) {
+        y[j] = 0.0f;
+    }
+    for (int32_t at = 0; at < seen; at++, v += width) {
+        const float e = tte_exp(a[at] - max);
+        total += e;
+        for (int32_t j = 0; j < p->depth; j++) {
+            y[j] += e * v[j];
+        }
+    }
+    for (int32_t j = 0; j < p->depth; j++) {
+        y[j] /= total;
+    }
+}
+
 /**
  * y = sum of e * v / sum of e with e = e^(a - max), a = (q . k) * scale, for each row and head.
  * q, y: [n, heads * depth]; k, v: [s, heads / group * depth], of which row i sees positions 0..span[0] + i. Sums are in
@@ -40,21 +61,7 @@ TTE_KERNEL tte_attention_f32(const tte_attention_f32_params *p, const float *q, 
         const int32_t seen = tte_position(span, i, p->s) + 1;
         for (int32_t h = 0; h < p->heads; h++, q += p->depth, y += p->depth) {
             const int32_t first = h / p->group * p->depth;
-            const float max = tte_attention_scores(p, q, k + first, width, seen, a);
-            float total = 0.0f;
-            for (int32_t j = 0; j < p->depth; j++) {
-                y[j] = 0.0f;
-            }
-            for (int32_t at = 0; at < seen; at++) {
-                const float e = tte_exp(a[at] - max);
-                total += e;
-                for (int32_t j = 0; j < p->depth; j++) {
-                    y[j] += e * v[at * width + first + j];
-                }
-            }
-            for (int32_t j = 0; j < p->depth; j++) {
-                y[j] /= total;
-            }
+            tte_attention_row(p, q, k + first, v + first, width, seen, y, a);
         }
     }
 }

@@ -1,50 +1,45 @@
-/** @file attention_simd.h  Causal attention, four positions or four elements at a time; y may lie on q. */
+/** @file attention_simd.h  Causal attention, several rows and four positions or elements at a time; y may lie on q. */
 #ifndef TTE_ATTENTION_SIMD_H
 #define TTE_ATTENTION_SIMD_H
 
 #include "tte/kernels/attention.h"
 #include "tte/simd/lanes.h"
 
-/** The scores of the four positions from k on: each sum in order, in a lane of its own. */
-TTE_INLINE tte_f32x4 tte_attention_four(const tte_attention_f32_params *p, const float *restrict q,
-                                        const float *restrict k, int32_t width)
+#define TTE_ATTENTION_ROWS 8 /* computed at a time: they share what is read of keys and values */
+
+/** a[r] = (q[r] . k) * scale of `rows` rows at the four positions from k on: each sum in order, in a lane of its own. */
+TTE_INLINE void tte_attention_four(const tte_attention_f32_params *p, int32_t rows, const float *restrict q,
+                                   const float *restrict k, int32_t width, float *restrict a)
 {
-    tte_f32x4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+    tte_f32x4 sums[TTE_ATTENTION_ROWS] = {{0.0f}};
     for (int32_t j = 0; j < p->depth; j += 4, k += 4) {
-        const tte_f32x4 a = tte_load_f32x4(k), b = tte_load_f32x4(k + width);
-        const tte_f32x4 c = tte_load_f32x4(k + 2 * width), d = tte_load_f32x4(k + 3 * width);
-        const tte_f32x4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-        const tte_f32x4 AB = __builtin_shufflevector(a, b, 2, 6, 3, 7), CD = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-        sum += q[j] * __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-        sum += q[j + 1] * __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-        sum += q[j + 2] * __builtin_shufflevector(AB, CD, 0, 1, 4, 5);
-        sum += q[j + 3] * __builtin_shufflevector(AB, CD, 2, 3, 6, 7);
+        const tte_f32x4 k0 = tte_load_f32x4(k), k1 = tte_load_f32x4(k + width);
+        const tte_f32x4 k2 = tte_load_f32x4(k + 2 * width), k3 = tte_load_f32x4(k + 3 * width);
+        const tte_f32x4 lower = __builtin_shufflevector(k0, k1, 0, 4, 1, 5), LOWER = __builtin_shufflevector(k2, k3, 0, 4, 1, 5);
+        const tte_f32x4 upper = __builtin_shufflevector(k0, k1, 2, 6, 3, 7), UPPER = __builtin_shufflevector(k2, k3, 2, 6, 3, 7);
+        const tte_f32x4 columns[] = {
+            __builtin_shufflevector(lower, LOWER, 0, 1, 4, 5), __builtin_shufflevector(lower, LOWER, 2, 3, 6, 7),
+            __builtin_shufflevector(upper, UPPER, 0, 1, 4, 5), __builtin_shufflevector(upper, UPPER, 2, 3, 6, 7),
+        };
+        for (int32_t r = 0; r < rows; r++) {
+            const tte_f32x4 x = tte_load_f32x4(q + r * p->heads * p->depth + j);
+            for (int32_t c = 0; c < 4; c++) {
+                sums[r] += x[c] * columns[c];
+            }
+        }
     }
-    return sum * p->scale;
+    for (int32_t r = 0; r < rows; r++) {
+        tte_store_f32x4(a + r * p->s, sums[r] * p->scale);
+    }
 }
 
-/** As tte_attention_scores. */
-TTE_INLINE float tte_attention_scores_simd(const tte_attention_f32_params *p, const float *restrict q,
-                                           const float *restrict k, int32_t width, int32_t seen, float *restrict a)
+/** a = e^(a - max of a). */
+TTE_INLINE void tte_attention_powers(float *a, int32_t seen)
 {
-    const int32_t fours = seen / 4 * 4;
-    const float least = -__builtin_inff();
-    tte_f32x4 most = {least, least, least, least};
-    for (int32_t at = 0; at < fours; at += 4) {
-        const tte_f32x4 scores = tte_attention_four(p, q, k + at * width, width);
-        most = tte_either_f32x4(scores > most, scores, most);
-        tte_store_f32x4(a + at, scores);
+    float max = a[0];
+    for (int32_t at = 1; at < seen; at++) {
+        max = a[at] > max ? a[at] : max;
     }
-    float max = fours < seen ? tte_attention_scores(p, q, k + fours * width, width, seen - fours, a + fours) : least;
-    for (int32_t i = 0; i < 4; i++) {
-        max = most[i] > max ? most[i] : max;
-    }
-    return max;
-}
-
-/** a = e^(a - max). */
-TTE_INLINE void tte_attention_powers(float *a, int32_t seen, float max)
-{
     int32_t at = 0;
     for (; at + 4 <= seen; at += 4) {
         tte_store_f32x4(a + at, tte_exp_f32x4(tte_load_f32x4(a + at) - max));
@@ -54,47 +49,93 @@ TTE_INLINE void tte_attention_powers(float *a, int32_t seen, float max)
     }
 }
 
-/** y = sum of a * v / sum of a for four elements of each of `parts` vectors; all sums are in order, side by side. */
-TTE_INLINE void tte_attention_mean(int32_t parts, const float *restrict a, int32_t seen, const float *restrict v,
-                                   int32_t width, float *restrict y)
+/** y[r] = sum of a[r] * v over `seen` positions in order, for four elements of `rows` rows. */
+TTE_INLINE void tte_attention_sums(const tte_attention_f32_params *p, int32_t rows, const float *restrict a,
+                                   int32_t seen, const float *restrict v, int32_t width, float *restrict y)
 {
-    tte_f32x4 sums[4] = {{0.0f}};
-    float total = 0.0f;
-    for (int32_t at = 0; at < seen; at++, v += width) {
-        total += a[at];
-        for (int32_t i = 0; i < parts; i++) {
-            sums[i] += a[at] * tte_load_f32x4(v + 4 * i);
+    tte_f32x4 sums[TTE_ATTENTION_ROWS] = {{0.0f}};
+    int32_t at = 0;
+    for (; at + 4 <= seen; at += 4, v += 4 * width) {
+        for (int32_t r = 0; r < rows; r++) {
+            const tte_f32x4 e = tte_load_f32x4(a + r * p->s + at);
+            for (int32_t c = 0; c < 4; c++) {
+                sums[r] += e[c] * tte_load_f32x4(v + c * width);
+            }
         }
     }
-    for (int32_t i = 0; i < parts; i++) {
-        tte_store_f32x4(y + 4 * i, sums[i] / total);
+    for (; at < seen; at++, v += width) {
+        for (int32_t r = 0; r < rows; r++) {
+            sums[r] += a[r * p->s + at] * tte_load_f32x4(v);
+        }
+    }
+    for (int32_t r = 0; r < rows; r++) {
+        tte_store_f32x4(y + r * p->heads * p->depth, sums[r]);
     }
 }
 
-/** As tte_attention_f32, with its bits, where depth is a multiple of four. */
+/** One row's last step: y, the sums over the first `shared` positions, goes on to all `seen`, and becomes the mean. */
+TTE_INLINE void tte_attention_mean(const tte_attention_f32_params *p, const float *restrict a, int32_t shared,
+                                   int32_t seen, const float *restrict v, int32_t width, float *restrict y)
+{
+    float total = 0.0f;
+    for (int32_t at = 0; at < seen; at++) {
+        total += a[at];
+    }
+    for (int32_t j = 0; j < p->depth; j += 4) {
+        tte_f32x4 sum = tte_load_f32x4(y + j);
+        for (int32_t at = shared; at < seen; at++) {
+            sum += a[at] * tte_load_f32x4(v + at * width + j);
+        }
+        tte_store_f32x4(y + j, sum / total);
+    }
+}
+
+/** As tte_attention_f32 for `rows` rows from i on and one head, of which q, k, v and y are the beginnings. */
+TTE_INLINE void tte_attention_head(const tte_attention_f32_params *p, int32_t rows, int32_t i, const float *q,
+                                   const float *restrict k, const float *restrict v, int32_t width,
+                                   const int32_t *restrict span, float *y, float *restrict a)
+{
+    const int32_t pitch = p->heads * p->depth, shared = tte_position(span, i, p->s) + 1, fours = shared / 4 * 4;
+    for (int32_t at = 0; at < fours; at += 4) {
+        tte_attention_four(p, rows, q, k + at * width, width, a + at);
+    }
+    for (int32_t r = 0; r < rows; r++) {
+        const int32_t seen = tte_position(span, i + r, p->s) + 1;
+        tte_attention_scores(p, q + r * pitch, k + fours * width, width, seen - fours, a + r * p->s + fours);
+        tte_attention_powers(a + r * p->s, seen);
+    }
+    for (int32_t j = 0; j < p->depth; j += 4) {
+        tte_attention_sums(p, rows, a, shared, v + j, width, y + j);
+    }
+    for (int32_t r = 0; r < rows; r++) {
+        const int32_t seen = tte_position(span, i + r, p->s) + 1;
+        tte_attention_mean(p, a + r * p->s, shared, seen, v, width, y + r * pitch);
+    }
+}
+
+/** As tte_attention_f32 for all rows of one head, of which q, k, v and y are the beginnings. */
+TTE_INLINE void tte_attention_rows(const tte_attention_f32_params *p, const float *q, const float *restrict k,
+                                   const float *restrict v, int32_t width, const int32_t *restrict span, float *y,
+                                   float *restrict a)
+{
+    const int32_t pitch = p->heads * p->depth;
+    int32_t i = 0;
+    for (; i + TTE_ATTENTION_ROWS <= p->n; i += TTE_ATTENTION_ROWS) {
+        tte_attention_head(p, TTE_ATTENTION_ROWS, i, q + i * pitch, k, v, width, span, y + i * pitch, a);
+    }
+    for (; i < p->n; i++) {
+        tte_attention_head(p, 1, i, q + i * pitch, k, v, width, span, y + i * pitch, a);
+    }
+}
+
+/** As tte_attention_f32, with its bits, where depth is a multiple of four. Scratch: TTE_ATTENTION_ROWS * s floats. */
 TTE_KERNEL tte_attention_f32_simd(const tte_attention_f32_params *p, const float *q, const float *restrict k,
                                   const float *restrict v, const int32_t *restrict span, float *y,
                                   int8_t *restrict scratch)
 {
-    const int32_t width = p->heads / p->group * p->depth;
-    float *a = (float *)(void *)scratch;
-    for (int32_t i = 0; i < p->n; i++) {
-        const int32_t seen = tte_position(span, i, p->s) + 1;
-        for (int32_t h = 0; h < p->heads; h++, q += p->depth, y += p->depth) {
-            const int32_t first = h / p->group * p->depth;
-            const float max = tte_attention_scores_simd(p, q, k + first, width, seen, a);
-            tte_attention_powers(a, seen, max);
-            int32_t j = 0;
-            for (; j + 16 <= p->depth; j += 16) {
-                tte_attention_mean(4, a, seen, v + first + j, width, y + j);
-            }
-            for (; j + 8 <= p->depth; j += 8) {
-                tte_attention_mean(2, a, seen, v + first + j, width, y + j);
-            }
-            for (; j < p->depth; j += 4) {
-                tte_attention_mean(1, a, seen, v + first + j, width, y + j);
-            }
-        }
+    for (int32_t h = 0; h < p->heads; h++) {
+        const int32_t own = h * p->depth, first = h / p->group * p->depth, width = p->heads / p->group * p->depth;
+        tte_attention_rows(p, q + own, k + first, v + first, width, span, y + own, (float *)(void *)scratch);
     }
 }
 

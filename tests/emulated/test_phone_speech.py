@@ -16,7 +16,7 @@ from tte.emulate import build
 from tte.generate import Request, generate
 from tte.interp import interpret
 from tte.ir import Graph, Module, Node, State
-from tte.load import load_model
+from tte.load import Lengths, load_model
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.sampler import Sampler
@@ -96,7 +96,7 @@ def test_stories(name: str, shared: Path, tmp_path: Path) -> None:
     board = usable(name)
     words = read_tokenizer(shared / "models" / "tok512.bin")
     text = words.encode(b"Once upon a time, there was a little girl named Lily.")
-    module = in_s8(load_model(shared / "models" / "stories260K.bin", 32), text[:32])
+    module = in_s8(load_model(shared / "models" / "stories260K.bin", Lengths(32)), text[:32])
     compile_model(module, board, Options(tokenizer=words)).write(tmp_path)
     request = Request(b"", 40, Sampler())
     reply = b"".join(generate(build(tmp_path, board), board, speech(module, words), request))

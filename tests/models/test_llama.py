@@ -22,6 +22,7 @@ from tte.errors import TteError
 from tte.frontend.llama2c import import_llama2c
 from tte.generate import Request, generate
 from tte.ir import Module
+from tte.passes.quantize.caches import Caches
 from tte.sampler import Sampler
 from tte.speech import Speech, speech
 from tte.states import layout
@@ -72,7 +73,7 @@ def same(a: tuple[Array, dict[str, Array]], b: tuple[Array, dict[str, Array]], r
     """Bit for bit the same logits and the same rows of every cache."""
     np.testing.assert_array_equal(a[0].view(np.uint32), b[0].view(np.uint32))
     for name in (n for n in a[1] if n.startswith(("keys", "values"))):
-        np.testing.assert_array_equal(a[1][name][:rows].view(np.uint32), b[1][name][:rows].view(np.uint32))
+        np.testing.assert_array_equal(a[1][name][:rows].view(np.uint8), b[1][name][:rows].view(np.uint8))
 
 
 def in_float64(path: Path, count: int) -> list[int]:
@@ -138,10 +139,15 @@ def test_real_prompts_in_chunks(stories: Built) -> None:
         same(stories.prefill(text[:n], CHUNK), stories.prefill(text[:n], 1), n)
 
 
-@pytest.mark.parametrize("chunk", [7, TINY.seq])
-def test_chunks_in_c(chunk: int, tmp_path: Path) -> None:
+def kept(module: Module, bits: int | None) -> Module:
+    """With caches of keys in 8 bits and values in so many, or both in f32."""
+    return Caches(bits)(module, load_board("host")) if bits else module
+
+
+@pytest.mark.parametrize(("chunk", "bits"), [(7, None), (TINY.seq, None), (7, 8), (7, 4)])
+def test_chunks_in_c(chunk: int, bits: int | None, tmp_path: Path) -> None:
     """As the reference does token by token."""
-    module = tiny(chunk=chunk)
+    module = kept(tiny(chunk=chunk), bits)
     found = built(module, tmp_path)
     tokens = np.random.default_rng(1).integers(0, TINY.vocab, TINY.seq).tolist()
     alone, states = module.graph("decode"), initial(module)
@@ -152,13 +158,19 @@ def test_chunks_in_c(chunk: int, tmp_path: Path) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, TINY.seq), st.integers(1, TINY.seq), st.integers(0, 9), st.sampled_from(["llama", "gpt"]))
-def test_chunks_in_the_reference(n: int, chunk: int, seed: int, kind: str) -> None:
+@given(
+    st.integers(1, TINY.seq),
+    st.integers(1, TINY.seq),
+    st.integers(0, 9),
+    st.sampled_from(["llama", "gpt"]),
+    st.sampled_from([None, 8, 4]),
+)
+def test_chunks_in_the_reference(n: int, chunk: int, seed: int, kind: str, bits: int | None) -> None:
     """Any chunk against one chunk."""
     gpt = replace(TINY, norm="layer", activation="gelu", rope="halves", tied=False)
     config = TINY if kind == "llama" else gpt
     tokens = np.random.default_rng(seed).integers(0, TINY.vocab, n).tolist()
-    one, many = (tiny(config, c, seed, kind == "gpt") for c in (n, chunk))
+    one, many = (kept(tiny(config, c, seed, kind == "gpt"), bits) for c in (n, chunk))
     same(prefilled(one, tokens), prefilled(many, tokens), n)
 
 

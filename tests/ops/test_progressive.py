@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tte.progressive import coded, protective_range, quantized, spread, step_and_zero
+from tte.progressive import coded, protective_range, quantized, spread, step_and_zero, symmetric
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(2, 95), (3, 111), (4, 119), (5, 123), (6, 125)])
@@ -50,3 +50,16 @@ def test_weights_come_back_within_a_step_and_what_rounding_it_clips(n: int, k: i
     assert found.q.max() <= 15 and np.abs(found.bytes_in_s8).max() <= 128
     error = np.abs(found.bytes_in_s8 * found.by[:, None] - w)
     assert (error <= found.by[:, None] * (spread(found.step, group, k) + 8)).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 90), st.sampled_from([8, 32, 128]), st.integers(0, 9999))
+def test_no_row_is_worse_than_with_its_smallest_scale(n: int, k: int, group: int, seed: int) -> None:
+    w = np.random.default_rng(seed).standard_normal((n, k)).astype(np.float32)
+    q8, by = symmetric(w, protective_range())
+    groups = np.pad(q8.astype(int), ((0, 0), (0, -k % group))).reshape(n, -1, group)
+    step, zero = step_and_zero(np.minimum(groups.min(2), 0), np.maximum(groups.max(2), 0))
+    step, zero = (spread(a, group, k) for a in (step, zero))
+    plain = (coded(q8, step, zero) - zero) * step * by[:, None]
+    found = quantized(w, group).reals
+    assert (np.square(found - w).sum(1) <= np.square(plain - w).sum(1) * 1.0001).all()

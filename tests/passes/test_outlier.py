@@ -22,7 +22,9 @@ from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.ops.linear import Linear
 from tte.ops.shadow import Shadow
-from tte.passes.npu.outlier import Outlier, Split, symmetric
+from tte.passes.npu.outlier import Outlier, Split
+from tte.passes.quantize.caches import Caches
+from tte.progressive import symmetric
 from tte.reading import Reader, loss, sample
 from tte.sampler import Sampler
 from tte.splits import parse_splits, read_splits, written
@@ -101,7 +103,8 @@ def test_splits_of_another_model() -> None:
 
 def test_splits_as_text() -> None:
     splits = (Split(("q0_w", "k0_w"), float(np.float32(0.1)), (1, 5)), Split(("o0_w",), 2.5e-5))
-    assert parse_splits("x.toml", written(splits)) == splits
+    for caches in None, Caches(8), Caches(4):
+        assert parse_splits("x.toml", written(splits, caches)) == (splits, caches)
 
 
 @pytest.mark.parametrize("quantised", [False, True])
@@ -176,12 +179,13 @@ def test_commands(tte: Call, tmp_path: Path) -> None:
     assert "chosen" in out
     code, out, err = tte("quantize", "tiny.bin", "-o", "s.toml", "--text", "text", "--tokenizer", "words.bin", *short)
     assert (code, err) == (0, "")
-    splits = read_splits(tmp_path / "s.toml")
+    splits, caches = read_splits(tmp_path / "s.toml")
     assert {w for s in splits for w in s.weights} >= {"q0_w", "down1_w", "embedding_w"}
     compiled = ("compile", "tiny.bin", "-b", "host", "-o", "p", "--tokenizer", "words.bin", "--w8a8")
     assert tte(*compiled, "s.toml")[0] == 0
     request = Request(b"banana", 6, Sampler(temperature=1.0, seed=2))
-    want = said(Outlier(splits)(tiny(), HOST), tokenizer(), request).decode(errors="replace")
+    whole = Outlier(splits)(tiny(), HOST)
+    want = said(caches(whole, HOST) if caches else whole, tokenizer(), request).decode(errors="replace")
     assert tte("generate", "p", "banana", "--tokens", "6", "--temperature", "1", "--seed", "2")[1] == f"banana{want}\n"
     refused(tte(*compiled, "none.toml"), "none.toml")
     refused(tte(*compiled, "text"), "text")

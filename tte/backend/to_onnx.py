@@ -54,13 +54,19 @@ def export_onnx(module: Module, arrays: Mapping[str, Array]) -> onnx.ModelProto:
     ins = [s.input(v) for v in own_inputs(module)]
     host = {g.name: g.nodes for g in module.host}
     for node in (*host.get("infer.before", ()), *module.graph("infer").nodes, *host.get("infer.after", ())):
-        _write(s, node)
+        write(s, node)
     outs = [s.output(v) for v in own_outputs(module)]
-    graph = helper.make_graph(s.nodes, module.name, ins, outs, s.arrays)
+    return model(s, module.name, ins, outs)
+
+
+def model(s: Writer, name: str, ins: list[onnx.ValueInfoProto], outs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+    """What was written, with its arguments and results."""
+    graph = helper.make_graph(s.nodes, name, ins, outs, s.arrays)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="tte")
 
 
-def _write(s: Writer, node: Node) -> None:
+def write(s: Writer, node: Node) -> None:
+    """Append what a node is in ONNX; Unsupported if it is nothing there."""
     rule = RULES.get(type(node.op))
     if rule is None:
         raise Unsupported(node.source or node.op.label(), f"{node.op.label()} has no form in ONNX")
@@ -99,12 +105,14 @@ def _filters(s: Writer, node: Node) -> tuple[Array, Quant | None]:
 
 
 def _bias(s: Writer, x: Value, b: Value, weights: Quant | None) -> str:
-    """A bias, at the scale of the products that it is added to."""
+    """A bias, at the scale of the products that it is added to: one where the weights have one, as HTP asks."""
     init = s.states[b].init
     if weights is None:
         return s.array(b.name, init)
-    scale = np.broadcast_to(np.float32(x.type.scaling.scale[0]) * np.asarray(weights.scale, np.float32), init.shape)
-    return s.reals(b.name, init, Quant(tuple(map(float, scale)), 0, 0), DType.S32)
+    scale = np.float32(x.type.scaling.scale[0]) * np.asarray(weights.scale, np.float32)
+    if weights.axis is None:
+        return s.reals(b.name, init, Quant((float(scale[0]),)), DType.S32)
+    return s.reals(b.name, init, Quant(tuple(map(float, np.broadcast_to(scale, init.shape))), 0, 0), DType.S32)
 
 
 def _linear(s: Writer, node: Node) -> Made:

@@ -124,6 +124,11 @@ class Writer:
         self.held[v] = Held(real, own(v.type), name if v.type.quant is not None else "")
         return info(name, v.type)
 
+    def result(self, v: Value) -> onnx.ValueInfoProto:
+        """A result as it is held."""
+        held = self.held[v]
+        return info(held.integers or held.name, v.type)
+
     def output(self, v: Value) -> onnx.ValueInfoProto:
         """A result of the model, in the order of its axes and in its type, under its own name."""
         held = self.held[v]

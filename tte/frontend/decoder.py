@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -34,7 +35,8 @@ class Config:
     """The shape of a transformer: `hidden` is the width between the two halves of a feed-forward layer.
 
     `rope` tells which elements of a head are turned together: neighbours (Llama's own order) or the two halves
-    (Hugging Face's). With `tied` the embedding is also the classifier.
+    (Hugging Face's). With `tied` the embedding is also the classifier. A head has `head_dim` elements, dim / heads
+    where that is 0.
     """
 
     dim: int
@@ -50,11 +52,17 @@ class Config:
     norm: Literal["rms", "layer"] = "rms"
     activation: Literal["swiglu", "gelu"] = "swiglu"
     tied: bool = True
+    head_dim: int = 0
 
     @property
     def head(self) -> int:
         """Elements of a head."""
-        return self.dim // self.heads
+        return self.head_dim or self.dim // self.heads
+
+    @property
+    def q_dim(self) -> int:
+        """Elements of all queries of a position."""
+        return self.heads * self.head
 
     @property
     def kv_dim(self) -> int:
@@ -64,11 +72,11 @@ class Config:
     @property
     def weights(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights that a model must have."""
-        d, h, kv = self.dim, self.hidden, self.kv_dim
+        d, h, q, kv = self.dim, self.hidden, self.q_dim, self.kv_dim
         found: dict[str, tuple[int, ...]] = {"embedding": (self.vocab, d)}
         for i in range(self.layers):
-            found |= {f"{i}.attention_norm": (d,), f"{i}.q": (d, d), f"{i}.k": (kv, d), f"{i}.v": (kv, d)}
-            found |= {f"{i}.o": (d, d), f"{i}.ffn_norm": (d,), f"{i}.up": (h, d), f"{i}.down": (d, h)}
+            found |= {f"{i}.attention_norm": (d,), f"{i}.q": (q, d), f"{i}.k": (kv, d), f"{i}.v": (kv, d)}
+            found |= {f"{i}.o": (d, q), f"{i}.ffn_norm": (d,), f"{i}.up": (h, d), f"{i}.down": (d, h)}
             found |= {f"{i}.gate": (h, d)} if self.activation == "swiglu" else {}
         return found | {"norm": (d,)} | ({} if self.tied else {"classifier": (self.vocab, d)})
 
@@ -82,13 +90,22 @@ class Config:
         for name in ("dim", "hidden", "layers", "heads", "kv_heads", "vocab", "seq"):
             if getattr(self, name) < 1:
                 raise BadModel(where, f"{name} is {getattr(self, name)}, which must be at least 1")
-        if self.dim % self.heads or self.heads % self.kv_heads or self.head % 2:
+        uneven = not self.head_dim and self.dim % self.heads
+        if uneven or self.heads % self.kv_heads or self.head % 2 or self.head < 0:
             what = f"dim {self.dim} in {self.heads} heads that share {self.kv_heads} of keys is not possible"
             raise BadModel(where, what, "heads divide dim, kv_heads divide heads, and a head is even")
 
 
-def decoder(name: str, config: Config, weights: Mapping[str, Array], chunk: int = CHUNK) -> Module:
+def decoder(
+    name: str,
+    config: Config,
+    weights: Mapping[str, Array],
+    chunk: int = CHUNK,
+    called: Mapping[str, str] = MappingProxyType({}),
+) -> Module:
     """The module of a model, whose weights (f32) are named and shaped as `Config.weights` and `Config.biases` say.
+
+    Errors call a weight as `called` does, if it stands there.
 
     prefill(tokens s32[c], where s32[2]) and decode(token s32[1], where s32[2]) return logits f32[1,vocab], of the last
     of the tokens: `where` is (position of the first, how many count). `chunk` is c, at most as long as the context.
@@ -98,7 +115,7 @@ def decoder(name: str, config: Config, weights: Mapping[str, Array], chunk: int 
     if chunk < 1:
         raise BadModel("--chunk", f"is {chunk}, which must be at least 1")
     states = Builder("states")
-    values = dict(_constants(name, config, weights, states))
+    values = dict(_constants(name, config, weights, states, called))
     cache = TensorType((config.seq, config.kv_dim), DType.F32)
     for i in range(config.layers):
         for kind in ("keys", "values"):
@@ -115,7 +132,9 @@ def rotations(config: Config) -> Array:
     return np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float32)
 
 
-def _constants(name: str, config: Config, weights: Mapping[str, Array], into: Builder) -> list[tuple[str, Value]]:
+def _constants(
+    name: str, config: Config, weights: Mapping[str, Array], into: Builder, called: Mapping[str, str]
+) -> list[tuple[str, Value]]:
     """Weights, biases and rotations as states in flash, after their shapes were checked."""
     shapes = config.weights
     biases = config.biases
@@ -127,11 +146,11 @@ def _constants(name: str, config: Config, weights: Mapping[str, Array], into: Bu
     wanted: dict[str, tuple[int, ...]] = shapes | biases | {"rotations": arrays["rotations"].shape}
     found = []
     for key in (k for k in wanted if k in arrays):
-        array = arrays[key]
+        array, known = arrays[key], called.get(key, key)
         if array.shape != wanted[key] or array.dtype != np.float32:
-            raise BadModel(name, f"{key} is {array.dtype}{list(array.shape)}, not float32{list(wanted[key])}")
+            raise BadModel(name, f"{known} is {array.dtype}{list(array.shape)}, not float32{list(wanted[key])}")
         if not np.isfinite(array).all():
-            raise BadModel(name, f"{key} holds numbers that are not finite")
+            raise BadModel(name, f"{known} holds numbers that are not finite")
         kind = "b" if key in biases else "w" if key in shapes else ""
         told = "_".join(filter(None, (_told(key.removesuffix(".bias")), kind)))
         found.append((key, into.constant(told, TensorType(array.shape, DType.F32), array)))

@@ -22,8 +22,11 @@ MAGIC = 0x616B3432  # begins the later formats
 PARTS = ("attention_norm", "q", "k", "v", "o", "ffn_norm", "gate", "down", "up")  # each of all layers
 
 
-def import_llama2c(path: Path, name: str, chunk: int = CHUNK) -> Module:
-    """Read a checkpoint; prefill takes `chunk` tokens at once. A negative vocabulary tells of an own classifier."""
+def import_llama2c(path: Path, name: str, chunk: int = CHUNK, context: int | None = None) -> Module:
+    """Read a checkpoint; prefill takes `chunk` tokens at once. A negative vocabulary tells of an own classifier.
+
+    A text has `context` positions where that is less than the checkpoint's own.
+    """
     data = path.read_bytes()
     if len(data) < HEADER.size:
         raise BadModel(str(path), f"holds {len(data)} bytes, too few for a checkpoint of llama2.c")
@@ -32,7 +35,8 @@ def import_llama2c(path: Path, name: str, chunk: int = CHUNK) -> Module:
         raise Unsupported(str(path), "is of a later format of llama2.c", "export it with --version 0")
     config = Config(dim, hidden, layers, heads, kv_heads, abs(vocab), seq, tied=vocab > 0)
     config.check(f"{path} is no checkpoint of llama2.c")
-    return decoder(name, config, _weights(path, data, config), chunk)
+    weights = _weights(path, data, config)
+    return decoder(name, replace(config, seq=min(seq, context or seq)), weights, chunk)
 
 
 def _weights(path: Path, data: Bytes, config: Config) -> dict[str, Array]:

@@ -58,6 +58,22 @@ class LinearGroups(Op):
             per_mac=0.5,
             per_out=5.0,
         ),
+        Kernel(
+            "tte_linear_groups_u4_i8mm",
+            "linear_groups_i8mm.h",
+            (S8, F32, U8, U8, U8, F32, F32),
+            (F32,),
+            isa="i8mm",
+            when=lambda ins, outs, params: ins[0].shape[0] > 1 and int(params["group"]) % 16 == 0,
+            needs="more than one row, and groups by 16",
+            pack=lanes.sixteens,
+            packs=("w", "step", "zero", "by"),
+            optional=1,
+            takes=("s", "w", "step", "zero", "by", "b", "y", "scratch"),
+            scratch=lambda ins, outs, params: 4 * ins[0].shape[0] * ins[3].shape[1],
+            per_mac=0.15,
+            per_out=5.0,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -95,7 +111,13 @@ class LinearGroups(Op):
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
         """Ragged rows, outputs, columns and groups, a bias and none, the largest codes and steps."""
-        return _example(8, 3, 37, 21, True), _example(32, 2, 16, 76, False), _example(16, 1, 5, 3, False)
+        return (
+            _example(8, 3, 37, 21, True),
+            _example(32, 2, 16, 76, False),
+            _example(16, 1, 5, 3, False),
+            _example(16, 7, 18, 41, True),
+            _example(16, 2, 3, 7, False),
+        )
 
 
 def _example(group: int, m: int, n: int, k: int, bias: bool) -> Example:

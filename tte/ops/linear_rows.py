@@ -46,6 +46,21 @@ class LinearRows(Op):
             per_mac=0.6,
             per_out=2.0,
         ),
+        Kernel(
+            "tte_linear_rows_s8_i8mm",
+            "linear_rows_i8mm.h",
+            (S8, F32, S8, F32),
+            (F32,),
+            isa="i8mm",
+            when=lambda ins, outs, params: ins[0].shape[0] > 1,
+            needs="more than one row",
+            pack=lanes.rows_of_eight,
+            packs=("w",),
+            optional=1,
+            takes=("s", "w", "scale", "b", "y"),
+            per_mac=0.08,
+            per_out=2.0,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
@@ -91,6 +106,12 @@ class LinearRows(Op):
             Example.random(cls(), q, s, w, TensorType((37,), F32), consts=(2, 3)),
             Example.random(cls(), q, s, w, consts=(2,)),
             Example.random(cls(), TensorType((2, 8), S8), s0, TensorType((5, 8), S8, ONE)),
+            Example.random(
+                cls(), TensorType((1, 9), S8), TensorType((1,), F32), TensorType((18, 9), S8, ONE), consts=(2,)
+            ),
+            Example.random(
+                cls(), TensorType((7, 13), S8), TensorType((7,), F32), TensorType((17, 13), S8, ONE), consts=(2,)
+            ),
             Example(cls(), least.ins, least.args, (2,)),
         )
 

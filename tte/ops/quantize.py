@@ -27,6 +27,18 @@ class Quantize(Op):
 
     kernels = (
         Kernel("tte_quantize_s8", "quantize.h", (F32,), (S8,), form="flat", inplace=((0, 0),), takes=("y", "y1")),
+        Kernel(
+            "tte_quantize_s8_simd",
+            "quantize_simd.h",
+            (F32,),
+            (S8,),
+            isa="simd",
+            form="flat",
+            inplace=((0, 0),),
+            when=lambda ins, outs, params: params["onnx"] == 1,
+            needs="ties to even",
+            per_out=4.0,
+        ),
     )
 
     def infer(self, *types: TensorType) -> Types:
