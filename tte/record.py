@@ -93,16 +93,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The longest prompt that has a table, modelled: its tasks in the runs of these names, and a lower bound of ticks.
-
-    So many of its chunks are under way at once, each in a window of so many bytes of the arena.
-    """
+    """The longest prompt that has a table, modelled: tasks in the runs of these names, and a lower bound of ticks."""
 
     runs: tuple[str, ...]
     bound: int
     tasks: tuple[Bar, ...]
-    windows: int
-    window_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +119,8 @@ class Record:
 
     `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. `io` holds
     "caller" where inputs and outputs lie outside the arena, and "rows" where the first input comes row by row.
-    `sram` are the bytes that it was compiled for, None without a limit.
+    `sram` are the bytes that it was compiled for, None without a limit. `windows` of `window_bytes` bytes are in the
+    arena for that many chunks of a prompt under way, 0 where there are no two units.
     """
 
     model: str
@@ -138,6 +134,8 @@ class Record:
     io: tuple[str, ...]
     files: tuple[str, ...] = ()
     sram: int | None = None
+    windows: int = 0
+    window_bytes: int = 0
     timing: Timing | None = None  # of a language model on two units
     pruning: tuple[Pruned, ...] = ()  # of one with shadows
 
