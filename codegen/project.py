@@ -21,7 +21,7 @@ from tte.errors import DoesNotFit
 from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.prompt import Prompt
-from tte.record import PLAN, Bar, Timing
+from tte.record import PLAN, Pruned
 from tte.speech import Context, Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
@@ -42,6 +42,7 @@ def render(
     speech: Speech | None = None,
     prompt: Prompt | None = None,
     sizes: Context | None = None,
+    pruning: tuple[Pruned, ...] = (),
 ) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
@@ -74,7 +75,8 @@ def render(
     told = record(program, plan, board, weights_bytes)
     constants = [(p.constants.arrays, p.constants.symbols) for p in (part, npu) if p]
     told = replace(told, language=language(sizes.chunk, sizes.seq, plan, constants) if sizes else None)
-    told = replace(told, timing=_timing(staged, plan) if staged else None, files=(*sorted({*files, PLAN, REPORT}),))
+    told = replace(told, timing=staged.timing if staged else None, pruning=pruning)
+    told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 
 
@@ -153,16 +155,6 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "speech": speech,
         "tables": speech.tokenizer.tables if speech else {},
     }
-
-
-def _timing(staged: Prompt, plan: MemoryPlan) -> Timing:
-    """The longest prompt that has a table, in order and as the table says."""
-    runs = {"in order": staged.in_order or staged.runs[-1]} | {staged.rule: staged.runs[-1]}
-    tasks = tuple(
-        Bar(t.chunk, t.position, t.unit, t.cost, t.crossing, tuple(r.starts[i] for r in runs.values()))
-        for i, t in enumerate(staged.runs[-1].tasks)
-    )
-    return Timing(tuple(runs), staged.bound, tasks, staged.windows, plan.windows.bytes if plan.windows else 0)
 
 
 def _jobs(program: Program, staged: Prompt | None) -> dict[Call, int]:

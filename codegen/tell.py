@@ -24,6 +24,8 @@ def record(program: Program, plan: MemoryPlan, board: Board, weights_bytes: int)
         any_order=all(f.bound for f in program.functions),
         io=tuple(sorted({kind for f in program.functions for kind in _io(f)})),
         sram=board.sram,
+        windows=plan.windows.count if plan.windows else 0,
+        window_bytes=plan.windows.bytes if plan.windows else 0,
     )
 
 

@@ -16,7 +16,7 @@ from tte.frontend.words import read_words
 from tte.passes.npu.prompts import IN_FLIGHT
 from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.rows import Rows
-from tte.splits import read_splits
+from tte.splits import Choice, read_splits
 from tte.tokenizer import Tokenizer
 
 KV = {"kv8": Caches(8), "k8v4": Caches(4)}
@@ -65,12 +65,12 @@ def language(
     """The driver's options with those of a language model, and what to tell of its tokenizer ("" for nothing)."""
     if splits and bits:
         raise TteError("--bits", "and --w8a8 are two ways to compute products of integers", "choose one")
-    chosen, caches = read_splits(splits) if splits else ((), None)
+    choice = read_splits(splits) if splits else Choice()
     if kv:
-        caches = KV[one_of("--kv", kv, tuple(KV))]
+        choice = replace(choice, caches=KV[one_of("--kv", kv, tuple(KV))])
     words, note = _words(tokenizer, model)
-    rows = _rows(bits, group)
-    return replace(options, tokenizer=words, splits=chosen, rows=rows, caches=caches, in_flight=in_flight), note
+    found = replace(options, splits=choice.splits, pruning=choice.pruning, caches=choice.caches)
+    return replace(found, tokenizer=words, rows=_rows(bits, group), in_flight=in_flight), note
 
 
 def _words(given: Path | None, model: Path) -> tuple[Tokenizer | None, str]:

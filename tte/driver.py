@@ -42,6 +42,7 @@ from tte.passes.training.train_states import TrainStates
 from tte.passes.training.train_step import TrainStep
 from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
+from tte.record import Pruned
 from tte.replay import check_plan
 from tte.speech import TOKENS, context, speaks, speech
 from tte.store import files
@@ -131,6 +132,7 @@ class Options:
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    pruning: tuple[Pruned, ...] = ()  # what was measured when these were chosen
     caches: Caches | None = None  # its keys and values in few bits
     in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
     rows: Rows | None = None  # its products in integers, by scales that are found as they come
@@ -152,7 +154,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     program, plan = lower(module, board, options)
     if options.memory == "balanced" and not fits(plan, board):
         program, plan = lower(module, board, replace(options, memory="smallest"))
-    return finish(module, program, plan, board, options.tokenizer, options.in_flight)
+    return finish(module, program, plan, board, options)
 
 
 def finish(
@@ -160,18 +162,18 @@ def finish(
     program: Program,
     plan: MemoryPlan,
     board: Board,
-    tokenizer: Tokenizer | None = None,
-    in_flight: int | None = None,
+    options: Options = Options(),
 ) -> Compiled:
     """The files, if the plan is right and fits the board."""
-    chunks = prompt(module, program, board, in_flight)
+    chunks, tokenizer = prompt(module, program, board, options.in_flight), options.tokenizer
     plan = widen(plan, chunks)
     check_plan(program, plan)
     check_fit(program, plan, board)
     spoken = speech(module, tokenizer) if tokenizer else None
     stored = files(module) | ({TOKENS: tokenizer.data} if tokenizer else {})
     sizes = context(module) if speaks(module) else None
-    return Compiled(module, program, plan, render(program, plan, board, stored, spoken, chunks, sizes))
+    rendered = render(program, plan, board, stored, spoken, chunks, sizes, options.pruning)
+    return Compiled(module, program, plan, rendered)
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tte.program import QUEUE, Call, Function, padded
+from tte.record import Timing
 from tte.timetable import Run
 from tte.types import NPU, Value
 
@@ -32,9 +33,7 @@ class Prompt:
     early: int = 0
     windows: int = 1
     runs: tuple[Run, ...] = ()
-    in_order: Run | None = None  # of as many chunks as the last of `runs`
-    rule: str = ""  # which made the last of `runs`
-    bound: int = 0  # ticks that it takes at least
+    timing: Timing | None = None  # of the last of `runs`
 
     @property
     def most(self) -> int:

@@ -93,22 +93,30 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The longest prompt that has a table, modelled: its tasks in the runs of these names, and a lower bound of ticks.
-
-    So many of its chunks are under way at once, each in a window of so many bytes of the arena.
-    """
+    """The longest prompt that has a table, modelled: tasks in the runs of these names, and a lower bound of ticks."""
 
     runs: tuple[str, ...]
     bound: int
     tasks: tuple[Bar, ...]
-    windows: int
-    window_bytes: int
 
     @property
     def lengths(self) -> dict[str, int]:
         """Of each run, ticks until all is done."""
         ends = zip(*([start + t.ticks for start in t.starts] for t in self.tasks), strict=True)
         return dict(zip(self.runs, map(max, ends), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Shadows of outliers of which a share was pruned: channels that have one, and by how much perplexity rises.
+
+    Measured by `tte quantize` on its texts, over the float model; 0.01 is a percent.
+    """
+
+    share: float
+    channels: int
+    rise: float
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,8 @@ class Record:
 
     `bound_bytes` is proved: these kernels need no less in any order, or (not `any_order`) in this one. `io` holds
     "caller" where inputs and outputs lie outside the arena, and "rows" where the first input comes row by row.
-    `sram` are the bytes that it was compiled for, None without a limit.
+    `sram` are the bytes that it was compiled for, None without a limit. `windows` of `window_bytes` bytes are in the
+    arena for that many chunks of a prompt under way, 0 where there are no two units.
     """
 
     model: str
@@ -141,8 +150,11 @@ class Record:
     io: tuple[str, ...]
     files: tuple[str, ...] = ()
     sram: int | None = None
+    windows: int = 0
+    window_bytes: int = 0
     timing: Timing | None = None  # of a language model on two units
     language: Language | None = None
+    pruning: tuple[Pruned, ...] = ()  # of one with shadows
 
     @property
     def gap_bytes(self) -> int:
@@ -249,7 +261,8 @@ def read_record(folder: Path) -> Record:
         states = tuple(Place(**p) for p in table.pop("states"))
         timing, told = _read_timing(table.pop("timing")), table.pop("language")
         table |= {"functions": functions, "states": states, "files": tuple(table["files"])}
-        return Record(**table, timing=timing, language=Language(**told) if told else None)
+        pruning = tuple(Pruned(**p) for p in table.pop("pruning"))
+        return Record(**table, timing=timing, language=Language(**told) if told else None, pruning=pruning)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadModel(str(folder), f"is not a project of tte: {PLAN} cannot be read", str(error)) from error
 

@@ -79,6 +79,8 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         ("weights", record.weights_bytes, "counted"),
         *_spoken(record),
     ]
+    if record.windows:
+        rows.insert(1, ("windows, in the arena", record.windows * record.window_bytes, f"for {record.windows} chunks"))
     if m:
         rows += [
             ("code of model.c", m.code_bytes, "counted"),

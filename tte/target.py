@@ -180,12 +180,14 @@ def parse_board(name: str, text: str) -> Board:
 def _costs(table: dict[str, Any], where: str) -> Costs:
     """What a unit's work takes, all numbers finite and from 0 up."""
     costs = _strict(Costs, table, where)
-    counted = {op: tuple(pair) if isinstance(pair, list) else () for op, pair in costs.counted.items()}
-    if wrong := sorted(op for op, pair in counted.items() if len(pair) != 2):
-        raise BadModel(where, f"counted.{wrong[0]} must be two numbers", "for a product, and for an element")
+    counted: dict[str, tuple[float, float]] = {}
+    for op, pair in costs.counted.items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise BadModel(where, f"counted.{op} must be two numbers", "for a product, and for an element")
+        counted[op] = pair[0], pair[1]
     plain = [getattr(costs, f.name) for f in fields(costs) if f.name != "counted"]
-    numbers = (*plain, *(x for pair in counted.values() for x in pair))
-    if not all(isinstance(x, (int, float)) and 0 <= x < math.inf for x in numbers) or not costs.per_us:
+    given = (*plain, *(x for pair in counted.values() for x in pair))
+    if not all(isinstance(x, (int, float)) and 0 <= x < math.inf for x in given) or not costs.per_us:
         raise BadModel(where, "costs must be numbers from 0 up, and per_us above")
     return replace(costs, counted=counted)
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from tte.errors import Unsupported
 from tte.ir import Module
-from tte.passes.npu.schedule import in_order, schedule
+from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
 from tte.prompt import PREFILL, Prompt
+from tte.record import Bar, Timing
 from tte.speech import context, speaks
 from tte.target import Board
 from tte.timetable import Task
@@ -38,9 +39,18 @@ def prompt(module: Module, program: Program, board: Board, in_flight: int | None
     found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
     found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
     made = [schedule(tasks(found, board, n)) for n in range(1, found.most + 1)]
-    longest = made[-1]
-    slowest = in_order(longest.run.tasks)
-    return replace(found, runs=tuple(s.run for s in made), in_order=slowest, rule=longest.rule, bound=longest.bound)
+    return replace(found, runs=tuple(s.run for s in made), timing=_timing(made[-1]))
+
+
+def _timing(found: Schedule) -> Timing:
+    """A schedule for the report, beside what it is in order."""
+    tasks = found.run.tasks
+    runs = {"in order": in_order(tasks)} | {found.rule: found.run}
+    bars = (
+        Bar(t.chunk, t.position, t.unit, t.cost, t.crossing, tuple(r.starts[i] for r in runs.values()))
+        for i, t in enumerate(tasks)
+    )
+    return Timing(tuple(runs), found.bound, tuple(bars))
 
 
 def _cut(function: Function) -> tuple[tuple[Call, ...], ...]:
