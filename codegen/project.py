@@ -11,6 +11,7 @@ from functools import partial
 from tte.codegen import cfmt
 from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
+from tte.codegen.kinds import language
 from tte.codegen.large import ALIGN, Large, large
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
@@ -21,7 +22,7 @@ from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
 from tte.prompt import Prompt
 from tte.record import PLAN, Pruned
-from tte.speech import Speech
+from tte.speech import Context, Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
 from tte.types import NPU, Value
@@ -40,12 +41,13 @@ def render(
     stored: Mapping[str, bytes],
     speech: Speech | None = None,
     prompt: Prompt | None = None,
+    sizes: Context | None = None,
     pruning: tuple[Pruned, ...] = (),
 ) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
-    `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler, with `prompt` a
-    function that takes one of several chunks.
+    `stored` are the files that hold the module, `sizes` those of a language model. With `speech` there are also a
+    tokenizer and a sampler, with `prompt` a function that takes one of several chunks.
     """
     part, npu = _part(program, board, "cpu"), _part(program, board, NPU) if plan.queue else None
     weights_bytes = sum(a.nbytes for p in (part, npu) if p for a in p.constants.arrays.values())
@@ -71,6 +73,8 @@ def render(
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
     told = record(program, plan, board, weights_bytes)
+    constants = [(p.constants.arrays, p.constants.symbols) for p in (part, npu) if p]
+    told = replace(told, language=language(sizes.chunk, sizes.seq, plan, constants) if sizes else None)
     told = replace(told, timing=staged.timing if staged else None, pruning=pruning)
     told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}

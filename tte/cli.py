@@ -185,7 +185,8 @@ def report(
         OUT.print()
     _tell(session, measured, [], as_json)
     for work in session.record.functions:
-        OUT.print("\n" + explain_peak(session.record, work), markup=False)
+        name = "" if work.name == "infer" else f"{work.name}: "
+        OUT.print(f"\n{name}{explain_peak(session.record, work)}", markup=False)
     if points:
         OUT.print()
         OUT.print(frontier(points))

@@ -44,7 +44,7 @@ from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
 from tte.record import Pruned
 from tte.replay import check_plan
-from tte.speech import TOKENS, speech
+from tte.speech import TOKENS, context, speaks, speech
 from tte.store import files
 from tte.target import Board
 from tte.tokenizer import Tokenizer
@@ -171,7 +171,9 @@ def finish(
     check_fit(program, plan, board)
     spoken = speech(module, tokenizer) if tokenizer else None
     stored = files(module) | ({TOKENS: tokenizer.data} if tokenizer else {})
-    return Compiled(module, program, plan, render(program, plan, board, stored, spoken, chunks, options.pruning))
+    sizes = context(module) if speaks(module) else None
+    rendered = render(program, plan, board, stored, spoken, chunks, sizes, options.pruning)
+    return Compiled(module, program, plan, rendered)
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:

@@ -44,8 +44,8 @@ def tasks_of(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
 def joined(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
     """All tasks as a program has them (passes/npu/prompts.py), whose stages are runs of calls of one unit.
 
-    One with attention also writes the caches that the next chunk's reads, and waits for that of the chunk before. Chunks
-    that another one follows end with their last attention: nobody reads their logits.
+    One with attention also writes the caches that the next chunk's reads, and waits for that of the chunk before.
+    Chunks that another one follows end with their last attention: nobody reads their logits.
     """
     runs = [tuple(run) for _, run in groupby(stages, key=lambda s: s.unit)]
     reads = [any(s.attention for s in run) for run in runs]

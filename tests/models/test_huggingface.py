@@ -174,6 +174,8 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "new form": (lambda c: c.update(rope_parameters={"rope_type": "yarn"}), "RoPE is scaled by"),
     "rope": (lambda c: c.update(rope_scaling=3), "no object"),
     "window": (lambda c: c.update(sliding_window=39), "--context 39"),
+    "endless": (lambda c: c.update(max_position_embeddings=2**40), "--context"),
+    "wide": (lambda c: c.update(head_dim=2**40), "--context"),
     "gelu": (lambda c: c.update(hidden_act="gelu"), "hidden_act"),
     "quantised": (lambda c: c.update(quantization_config={"bits": 4}), "quantization_config"),
     "no width": (lambda c: c.pop("hidden_size"), "hidden_size is null"),
