@@ -17,7 +17,7 @@ from tte.codegen.steps import Step, Weights, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
 from tte.op import Values
-from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Cascade, Function, MemoryPlan, Piece, Program, Slot
 from tte.record import PLAN
 from tte.speech import Speech
 from tte.states import layout
@@ -44,7 +44,8 @@ def render(
         raise DoesNotFit(program.name, what, "quantise it to int8, or take a larger board")
     states = layout(program.states)
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
-    view |= {"sources": _sources(board, npu), "npu_sources": _npu_sources(npu)}
+    pool = any(c.pieces for f in program.functions for c in f.calls)
+    view |= {"sources": _sources(board, npu, pool), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     if npu:
@@ -53,7 +54,7 @@ def render(
     shared += ["tte_queue.h"] if npu else []
     headers = {h for p in (part, npu) if p for h in p.headers}
     files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in sorted(headers))]))
-    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None).items()}
+    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None, pool).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
@@ -68,12 +69,12 @@ class _Part:
 
     unit: Unit
     constants: Weights
-    step_of: Mapping[Call, Step]
+    step_of: Mapping[Call | Piece, Step]
 
     @property
     def headers(self) -> list[str]:
         """Those of its kernels."""
-        return sorted({call.kernel.header for call in self.step_of})
+        return sorted({step.call.kernel.header for step in self.step_of.values()})
 
     @property
     def view(self) -> dict[str, object]:
@@ -107,6 +108,7 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "slots": partial(_slots, plan),
         "call_name": _function_name,
         "blocks": partial(_blocks, plan, symbols),
+        "shared": partial(_shared, plan, symbols),
         "incoming": partial(_incoming, plan),
         "assigned": _assigned,
         "declared": _declared,
@@ -133,9 +135,9 @@ def _beside(program: Program, plan: MemoryPlan, npu: _Part, view: dict[str, obje
     return {name: ENV.get_template(template).render(view).encode() for name, template in templates}
 
 
-def _sources(board: Board, npu: _Part | None) -> tuple[str, ...]:
+def _sources(board: Board, npu: _Part | None, pool: bool) -> tuple[str, ...]:
     """What the cpu's program is made of beside the model; if the npu is a thread of it, the npu's jobs too."""
-    own = board_sources(board.cpu.sources)
+    own = board_sources((*board.cpu.sources, *(board.cpu.pool if pool else ())))
     return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else NPU_FILES)) if npu else own
 
 
@@ -159,9 +161,10 @@ def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
     return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
 
 
-def _told(step_of: Mapping[Call, Step], step: Step) -> str:
+def _told(step_of: Mapping[Call | Piece, Step], step: Step) -> str:
     """What a step computes, and for which layers."""
-    calls = [call for call, used in step_of.items() if used is step]
+    users = (one for one, used in step_of.items() if used is step)
+    calls = [*dict.fromkeys(one.call if isinstance(one, Piece) else one for one in users)]
     (x, *_), (y, *_) = calls[0].node.types[0] or calls[0].node.types[1], calls[0].node.types[1]
     shapes = f"{x.dtype}{list(x.shape)} to {y.dtype}{list(y.shape)}"
     names = ", ".join(c.node.outs[0].name for c in calls)
@@ -184,11 +187,30 @@ def _present(step: Step) -> list[str]:
     return [name for _, name in step.pointers[1:] if name in step.call.kernel.takes and name != "c"]
 
 
+def _shared(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Shared]:
+    """The calls that threads share."""
+    slots = _slots(plan, function)
+    for call in function.calls:
+        args = arguments(call, slots, symbols) if call.pieces else []
+        pieces = ((p, [f"{a} + {n}" if n else a for a, n in zip(args, p.later, strict=True)]) for p in call.pieces)
+        if call.pieces:
+            yield Shared(call, f"part_{function.name}_{call.node.outs[0].name}", tuple(pieces))
+
+
 def _rest(step: Step) -> list[str]:
     """What a step passes to its kernel after input 0."""
     given = [name for _, name in step.pointers[1:]]
     known = {**dict(zip(given, given, strict=True)), "r": "r" if step.loop else "0"}
     return [known.get(name, "NULL") for name in step.call.kernel.takes] or given
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A call that threads share: the name of what makes one piece, and the arguments of each."""
+
+    call: Call
+    name: str
+    pieces: tuple[tuple[Piece, list[str]], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from tte.cli_options import (
     Seed,
     SplitsFile,
     Sram,
+    ThreadCount,
     TokenizerFile,
     Train,
     Update,
@@ -86,6 +87,7 @@ def compile_(
     w8a8: SplitsFile = None,
     bits: Bits = None,
     group: Group = None,
+    threads: ThreadCount = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -109,7 +111,7 @@ def compile_(
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
     rows = by_rows(bits, group)
-    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8, rows), say=say)
+    chosen = replace(options(io, memory, numerics, trace, learning, tokenizer, w8a8, rows, threads), say=say)
     with new_project(model, target, chosen, out, chunk) as session:
         measured = session.measure() if build and runnable(target) else None
     if build and not measured:

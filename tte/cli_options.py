@@ -13,6 +13,7 @@ from tte.errors import TteError
 from tte.frontend.decoder import CHUNK
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
 from tte.passes.quantize.rows import Rows
+from tte.passes.threads import Threads
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
 from tte.splits import read_splits
@@ -70,6 +71,9 @@ Bits = Annotated[
 Group = Annotated[
     int | None, typer.Option(help=f"With --bits 4: columns of weights that share a step; {GROUP} without.")
 ]
+ThreadCount = Annotated[
+    int | None, typer.Option("--threads", min=1, help="That share large calls, with the same bits.")
+]
 
 
 def options(
@@ -81,6 +85,7 @@ def options(
     tokenizer: Path | None = None,
     splits: Path | None = None,
     rows: Rows | None = None,
+    threads: int | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -95,6 +100,7 @@ def options(
         tokenizer=read_tokenizer(tokenizer) if tokenizer else None,
         splits=read_splits(splits) if splits else (),
         rows=rows,
+        threads=None if threads is None else Threads(threads),
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

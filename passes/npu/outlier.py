@@ -15,7 +15,7 @@ from tte.ops.quantize import Quantize
 from tte.ops.shadow import MOST, Shadow
 from tte.progressive import symmetric
 from tte.target import Board
-from tte.types import Array, DType, Quant, Rounding, TensorType, Value
+from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
 MOST_BIAS = 2**29  # of Linear's sums

@@ -76,11 +76,11 @@ TTE_KERNEL tte_attention_f32_simd(const tte_attention_f32_params *p, const float
                                   const float *restrict v, const int32_t *restrict span, float *y,
                                   int8_t *restrict scratch)
 {
-    const int32_t width = p->heads / p->group * p->depth;
+    const int32_t width = p->width;
     float *a = (float *)(void *)scratch;
     for (int32_t i = 0; i < p->n; i++) {
-        const int32_t seen = tte_position(span, i, p->s) + 1;
-        for (int32_t h = 0; h < p->heads; h++, q += p->depth, y += p->depth) {
+        const int32_t seen = tte_position(span, p->row + i, p->s) + 1;
+        for (int32_t h = 0; h < p->kv_heads * p->group; h++, q += p->depth, y += p->depth) {
             const int32_t first = h / p->group * p->depth;
             const float max = tte_attention_scores_simd(p, q, k + first, width, seen, a);
             tte_attention_powers(a, seen, max);
