@@ -32,6 +32,7 @@ from tte.passes.simplify.fuse_activation import fuse_activation
 from tte.passes.simplify.fuse_pad import fuse_pad
 from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
+from tte.passes.threads import Threads
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head, HeadKind
 from tte.passes.training.hoist import hoist
@@ -136,6 +137,7 @@ class Options:
     caches: Caches | None = None  # its keys and values in few bits
     in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
     rows: Rows | None = None  # its products in integers, by scales that are found as they come
+    threads: Threads | None = None  # that share large calls
     say: Say = silent
 
 
@@ -144,6 +146,8 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
+    if options.threads and (not board.cpu.pool or options.io):
+        raise Unsupported("--threads", "is not for --io" if options.io else f"{board.name} has no threads")
     first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
     first += (options.caches,) if options.caches else ()
     first += (options.rows,) if options.rows else ()
@@ -177,7 +181,15 @@ def finish(
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
-    """Kernels for the nodes, then the order of the calls, then their places in memory."""
+    """Kernels for the nodes, then the order of the calls, then their places in memory; at last pieces for threads."""
+    program, plan = _lowered(module, board, options)
+    if options.threads is None:
+        return program, plan
+    program = options.threads(program)
+    return program, plan_memory(program)
+
+
+def _lowered(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     if options.prefer or (options.memory == "fast" and "rows" not in options.io):
         program = by_units(order(_chosen(module, board, options.io, options.prefer or cheapest)))
         return program, plan_memory(program)

@@ -69,6 +69,7 @@ class Unit:
     linker: str = ""  # relative to boards/; includes memory.ld, which `memory_ld` renders
     libs: tuple[str, ...] = ()  # the end of the link's argv
     stack: int = 0  # bytes reserved; 0 where the operating system gives it
+    pool: tuple[str, ...] = ()  # relative to boards/; what gives threads, where they share work
     sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
     port: tuple[str, ...] = ()  # of a unit beside the cpu: sources of the cpu's program by which it reaches that unit
     ops: tuple[str, ...] = ()  # names of what a unit beside the cpu computes
@@ -208,13 +209,16 @@ def _check_beside(board: Board, name: str) -> None:
         raise BadModel(f"{board.name}.units.cpu", "needs the key 'costs'", f"they are weighed against those of {name}")
 
 
-def board_files(board: Board, beside: bool = False) -> dict[str, Path]:
+def board_files(board: Board, beside: bool = False, pool: bool = False) -> dict[str, Path]:
     """What a project's board/ folder holds besides memory.ld: each file's name there, and where it comes from.
 
-    `beside` are those for the npu too.
+    `beside` are those for the npu too, `pool` those for threads.
     """
     npu = (*board.npu.port, *board.npu.sources) if beside and board.npu else ()
-    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources, *npu)}
+    files = {
+        Path(source).name: BOARDS / source
+        for source in ("common/port.h", *board.cpu.sources, *(board.cpu.pool if pool else ()), *npu)
+    }
     return files | ({"link.ld": BOARDS / board.cpu.linker} if board.cpu.linker else {})
 
 

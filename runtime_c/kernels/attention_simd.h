@@ -24,7 +24,7 @@ TTE_INLINE void tte_attention_four(const tte_attention_f32_params *p, int32_t ro
             __builtin_shufflevector(b01, b23, 0, 1, 4, 5), __builtin_shufflevector(b01, b23, 2, 3, 6, 7),
         };
         for (int32_t r = 0; r < rows; r++) {
-            const tte_f32x4 x = tte_load_f32x4(q + r * p->heads * p->depth + j);
+            const tte_f32x4 x = tte_load_f32x4(q + r * p->kv_heads * p->group * p->depth + j);
             for (int32_t c = 0; c < 4; c++) {
                 sums[r] += x[c] * columns[c];
             }
@@ -101,7 +101,7 @@ TTE_INLINE void tte_attention_sums(const tte_attention_f32_params *p, int32_t ro
     }
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t i = 0; i < parts; i++) {
-            tte_store_f32x4(y + r * p->heads * p->depth + 4 * i, sums[r * parts + i]);
+            tte_store_f32x4(y + r * p->kv_heads * p->group * p->depth + 4 * i, sums[r * parts + i]);
         }
     }
 }
@@ -125,13 +125,14 @@ TTE_INLINE void tte_attention_head(const tte_attention_f32_params *p, int32_t ro
                                    const float *restrict k, const float *restrict v, int32_t width,
                                    const int32_t *restrict span, float *y, float *restrict a)
 {
-    const int32_t pitch = p->heads * p->depth, shared = tte_position(span, i, p->s) + 1, fours = shared / 4 * 4;
+    const int32_t pitch = p->kv_heads * p->group * p->depth;
+    const int32_t shared = tte_position(span, p->row + i, p->s) + 1, fours = shared / 4 * 4;
     float totals[TTE_ATTENTION_ROWS];
     for (int32_t at = 0; at < fours; at += 4) {
         tte_attention_four(p, rows, q, k + at * width, width, a + at);
     }
     for (int32_t r = 0; r < rows; r++) {
-        const int32_t seen = tte_position(span, i + r, p->s) + 1;
+        const int32_t seen = tte_position(span, p->row + i + r, p->s) + 1;
         tte_attention_scores(p, q + r * pitch, k + fours * width, width, seen - fours, a + r * p->s + fours);
         totals[r] = tte_attention_powers(a + r * p->s, seen);
     }
@@ -146,7 +147,7 @@ TTE_INLINE void tte_attention_head(const tte_attention_f32_params *p, int32_t ro
         tte_attention_sums(p, rows, 1, a, shared, v + j, width, y + j);
     }
     for (int32_t r = 0; r < rows; r++) {
-        const int32_t seen = tte_position(span, i + r, p->s) + 1;
+        const int32_t seen = tte_position(span, p->row + i + r, p->s) + 1;
         tte_attention_mean(p, a + r * p->s, totals[r], shared, seen, v, width, y + r * pitch);
     }
 }
@@ -156,7 +157,7 @@ TTE_INLINE void tte_attention_rows(const tte_attention_f32_params *p, const floa
                                    const float *restrict v, int32_t width, const int32_t *restrict span, float *y,
                                    float *restrict a)
 {
-    const int32_t pitch = p->heads * p->depth;
+    const int32_t pitch = p->kv_heads * p->group * p->depth;
     int32_t i = 0;
     for (; i + TTE_ATTENTION_ROWS <= p->n; i += TTE_ATTENTION_ROWS) {
         tte_attention_head(p, TTE_ATTENTION_ROWS, i, q + i * pitch, k, v, width, span, y + i * pitch, a);
@@ -171,9 +172,9 @@ TTE_KERNEL tte_attention_f32_simd(const tte_attention_f32_params *p, const float
                                   const float *restrict v, const int32_t *restrict span, float *y,
                                   int8_t *restrict scratch)
 {
-    for (int32_t h = 0; h < p->heads; h++) {
-        const int32_t own = h * p->depth, first = h / p->group * p->depth, width = p->heads / p->group * p->depth;
-        tte_attention_rows(p, q + own, k + first, v + first, width, span, y + own, (float *)(void *)scratch);
+    for (int32_t h = 0; h < p->kv_heads * p->group; h++) {
+        const int32_t own = h * p->depth, first = h / p->group * p->depth;
+        tte_attention_rows(p, q + own, k + first, v + first, p->width, span, y + own, (float *)(void *)scratch);
     }
 }
 
