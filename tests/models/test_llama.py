@@ -27,7 +27,7 @@ from tte.passes.npu.outlier import Split
 from tte.passes.quantize.caches import Caches
 from tte.sampler import Sampler
 from tte.speech import Speech, speech
-from tte.splits import written
+from tte.splits import Choice, written
 from tte.states import layout
 from tte.target import load_board
 from tte.tokenizer import read_tokenizer
@@ -258,7 +258,7 @@ def test_what_is_refused(tte: Call, files: Path) -> None:
 
 def test_report(tte: Call, files: Path) -> None:
     """What a model's bytes are for: the kinds are all of its weights, and of what its shapes say; counts on a board."""
-    (files / "s.toml").write_text(written((Split(("q0_w",), 0.05, (1, 3)),)))
+    (files / "s.toml").write_text(written(Choice((Split(("q0_w",), 0.05, (1, 3)),))))
     compiled = ("compile", "tiny.bin", "--chunk", "8", "--w8a8", "s.toml", "-o", "p", "--no-build", "--json")
     for board in ("host", "phone-host"):
         code, out, err = tte(*compiled, "-b", board)
