@@ -7,7 +7,7 @@ from dataclasses import replace
 from tte.errors import Unsupported
 from tte.ir import Module
 from tte.passes.npu.schedule import Schedule, in_order, schedule
-from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
+from tte.program import Call, Function, Program
 from tte.prompt import PREFILL, Prompt
 from tte.record import Bar, Timing
 from tte.speech import context, speaks
@@ -115,16 +115,3 @@ def _share(prompt: Prompt, chunk: int, writes: bool) -> float:
     """Of a cache: what a chunk writes, or what its tokens see on the average."""
     rows = prompt.chunk if writes else chunk * prompt.chunk + (prompt.chunk + 1) / 2
     return min(1.0, rows / prompt.seq)
-
-
-def widen(plan: MemoryPlan, prompt: Prompt | None) -> MemoryPlan:
-    """The plan with a window for each chunk under way, and what the units share of a prompt."""
-    if prompt is None or not prompt.stages:
-        return plan
-    values = prompt.own
-    own = [s for s in plan.functions[PREFILL] if s.value in values]
-    first, end = min(s.offset for s in own), max(padded(s.end) for s in own)
-    windows = Windows(PREFILL, prompt.windows, end - first)
-    room = max(plan.arena - plan.queue, first + windows.count * windows.bytes)
-    more = prompt.shared - plan.queue
-    return replace(plan, arena=room + prompt.shared, bound=plan.bound + more, queue=prompt.shared, windows=windows)

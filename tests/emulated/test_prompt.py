@@ -275,6 +275,8 @@ def test_windows_are_checked() -> None:
     windows = compiled.plan.windows
     assert windows
     assert compiled.plan.arena == TINY.layers * 2 * 40 * 8 * 4 + 4 * windows.bytes + compiled.plan.queue
+    one = compile_model(model(), load_board("phone-host"), Options(in_flight=1)).plan
+    assert compiled.plan.bound - one.bound == 3 * (one.bound - one.queue - 2 * TINY.layers * 40 * 8 * 4)
     for wrong, words in (
         (replace(windows, bytes=windows.bytes - ALIGN), "windows overlap"),
         (replace(windows, bytes=windows.bytes + 4), "windows overlap"),
