@@ -8,6 +8,7 @@ from tte.codegen.jinja import environment
 from tte.gantt import gantt
 from tte.peak import describe, peak
 from tte.picture import COLOURS, HATCHED, WIDTH, Picture
+from tte.pruning import pruning
 from tte.record import Measured, Point, Record, Timing
 from tte.timeline import timeline
 from tte.timetable import Run, Task
@@ -24,6 +25,7 @@ def page(record: Record, measured: Measured | None = None, points: Sequence[Poin
     view |= {"timelines": {f.name: timeline(record, f) for f in record.functions}}
     view |= {"peaks": {f.name: peak(record, f) for f in record.functions}}
     view |= {"gantt": _gantt(record.timing) if record.timing else None}
+    view |= {"pruning": pruning(record.pruning) if record.pruning else None}
     view |= {"tradeoff": tradeoff(points) if points else None}
     return ENV.get_template("report.html.j2").render(view)
 

@@ -11,6 +11,7 @@ from functools import partial
 from tte.codegen import cfmt
 from tte.codegen.api import lesson
 from tte.codegen.jinja import environment
+from tte.codegen.kinds import language
 from tte.codegen.large import ALIGN, Large, large
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
@@ -18,10 +19,10 @@ from tte.codegen.steps import Step, Weights, arguments, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
 from tte.op import Values
-from tte.program import Call, Cascade, Function, MemoryPlan, Program, Slot
+from tte.program import Call, Cascade, Function, MemoryPlan, Piece, Program, Slot
 from tte.prompt import Prompt
-from tte.record import PLAN
-from tte.speech import Speech
+from tte.record import PLAN, Pruned
+from tte.speech import Context, Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
 from tte.types import NPU, Value
@@ -40,11 +41,13 @@ def render(
     stored: Mapping[str, bytes],
     speech: Speech | None = None,
     prompt: Prompt | None = None,
+    sizes: Context | None = None,
+    pruning: tuple[Pruned, ...] = (),
 ) -> dict[str, bytes]:
     """The project's files by path: model, weights, main, plan, Makefile, and the parts of runtime and board it uses.
 
-    `stored` are the files that hold the module. With `speech` there are also a tokenizer and a sampler, with `prompt` a
-    function that takes one of several chunks.
+    `stored` are the files that hold the module, `sizes` those of a language model. With `speech` there are also a
+    tokenizer and a sampler, with `prompt` a function that takes one of several chunks.
     """
     part, npu = _part(program, board, "cpu"), _part(program, board, NPU) if plan.queue else None
     weights_bytes = sum(a.nbytes for p in (part, npu) if p for a in p.constants.arrays.values())
@@ -54,8 +57,9 @@ def render(
     states = layout(program.states)
     staged = prompt if prompt and prompt.stages else None
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
+    pool = any(c.pieces for f in program.functions for c in f.calls)
     view |= {"prompt": prompt, "own_stages": _stages(staged, plan, part), "jobs": _jobs(program, staged)}
-    view |= {"sources": _sources(board, part, npu), "npu_sources": _npu_sources(npu)}
+    view |= {"sources": _sources(board, part, npu, pool), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     files |= _large(part, view)
@@ -65,12 +69,15 @@ def render(
     shared += ["tte_prompt.h" if staged else "tte_queue.h"] if npu else []
     headers = {h for p in (part, npu) if p for h in p.headers}
     files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in sorted(headers))]))
-    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None).items()}
+    files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None, pool).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
     files |= stored
     told = record(program, plan, board, weights_bytes)
-    told = replace(told, timing=staged.timing if staged else None, files=(*sorted({*files, PLAN, REPORT}),))
+    constants = [(p.constants.arrays, p.constants.symbols) for p in (part, npu) if p]
+    told = replace(told, language=language(sizes.chunk, sizes.seq, plan, constants) if sizes else None)
+    told = replace(told, timing=staged.timing if staged else None, pruning=pruning)
+    told = replace(told, files=(*sorted({*files, PLAN, REPORT}),))
     return files | {PLAN: told.json().encode(), REPORT: page(told).encode()}
 
 
@@ -82,7 +89,7 @@ class _Part:
     name: str
     constants: Weights
     large: Large
-    step_of: Mapping[Call, Step]
+    step_of: Mapping[Call | Piece, Step]
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -92,7 +99,7 @@ class _Part:
     @property
     def headers(self) -> list[str]:
         """Those of its kernels."""
-        return sorted({call.kernel.header for call in self.step_of})
+        return sorted({step.call.kernel.header for step in self.step_of.values()})
 
     @property
     def view(self) -> dict[str, object]:
@@ -137,6 +144,7 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "slots": partial(_slots, plan),
         "call_name": _function_name,
         "blocks": partial(_blocks, plan, symbols),
+        "shared": partial(_shared, plan, symbols),
         "incoming": partial(_incoming, plan),
         "assigned": _assigned,
         "declared": _declared,
@@ -184,9 +192,9 @@ def _beside(
     return {name: ENV.get_template(t).render(view).encode() for name, t in templates} | _large(npu, view)
 
 
-def _sources(board: Board, cpu: _Part, npu: _Part | None) -> tuple[str, ...]:
+def _sources(board: Board, cpu: _Part, npu: _Part | None, pool: bool) -> tuple[str, ...]:
     """What the cpu's program is made of beside the model; if the npu is a thread of it, the npu's jobs too."""
-    own = (*cpu.sources, *board_sources(board.cpu.sources))
+    own = (*cpu.sources, *board_sources((*board.cpu.sources, *(board.cpu.pool if pool else ()))))
     if not npu:
         return own
     return (*own, *board_sources(npu.unit.port), *(() if npu.unit.cc else (*NPU_FILES, *npu.sources)))
@@ -212,9 +220,10 @@ def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
     return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
 
 
-def _told(step_of: Mapping[Call, Step], step: Step) -> str:
+def _told(step_of: Mapping[Call | Piece, Step], step: Step) -> str:
     """What a step computes, and for which layers."""
-    calls = [call for call, used in step_of.items() if used is step]
+    users = (one for one, used in step_of.items() if used is step)
+    calls = [*dict.fromkeys(one.call if isinstance(one, Piece) else one for one in users)]
     (x, *_), (y, *_) = calls[0].node.types[0] or calls[0].node.types[1], calls[0].node.types[1]
     shapes = f"{x.dtype}{list(x.shape)} to {y.dtype}{list(y.shape)}"
     names = ", ".join(c.node.outs[0].name for c in calls)
@@ -237,11 +246,30 @@ def _present(step: Step) -> list[str]:
     return [name for _, name in step.pointers[1:] if name in step.call.kernel.takes and name != "c"]
 
 
+def _shared(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Shared]:
+    """The calls that threads share."""
+    slots = _slots(plan, function)
+    for call in function.calls:
+        args = arguments(call, slots, symbols) if call.pieces else []
+        pieces = ((p, [f"{a} + {n}" if n else a for a, n in zip(args, p.later, strict=True)]) for p in call.pieces)
+        if call.pieces:
+            yield Shared(call, f"part_{function.name}_{call.node.outs[0].name}", tuple(pieces))
+
+
 def _rest(step: Step) -> list[str]:
     """What a step passes to its kernel after input 0."""
     given = [name for _, name in step.pointers[1:]]
     known = {**dict(zip(given, given, strict=True)), "r": "r" if step.loop else "0"}
     return [known.get(name, "NULL") for name in step.call.kernel.takes] or given
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A call that threads share: the name of what makes one piece, and the arguments of each."""
+
+    call: Call
+    name: str
+    pieces: tuple[tuple[Piece, list[str]], ...]
 
 
 @dataclass(frozen=True, slots=True)

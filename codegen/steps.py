@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tte.codegen.cfmt import CTYPES, number
 from tte.op import Scalars, Window
-from tte.program import Call, Program, Slot
+from tte.program import Call, Piece, Program, Slot
 from tte.types import Array, TensorType, Value
 
 
@@ -31,23 +31,24 @@ class Step:
     size: int
 
 
-def steps(program: Program, unit: str = "cpu") -> dict[Call, Step]:
-    """The step of every call of the unit that has one; calls of one kernel with the same parameters share one."""
+def steps(program: Program, unit: str = "cpu") -> dict[Call | Piece, Step]:
+    """The step of every call, or piece of one, of the unit; those of one kernel with the same parameters share one."""
     made: dict[tuple[object, ...], Step] = {}
-    result = {}
+    result: dict[Call | Piece, Step] = {}
     for function in program.functions:
         rowwise = {c for cascade in function.cascades for c in function.calls[cascade.first : cascade.stop]}
         for call in function.parts:
             if call.kernel.form == "arrival" or call.unit != unit:
                 continue
-            params = row_params(call) if call in rowwise else call.params
-            scalars = tuple((k, number(v)) for k, v in params.items())
             extent = _extent(call)
             pointers = _pointers(call)
-            key = (call.kernel.symbol, scalars, extent, pointers)
-            if key not in made:
-                made[key] = Step(f"step_{call.node.op.label()}_{len(made)}", call, scalars, pointers, *extent)
-            result[call] = made[key]
+            for one in call.pieces or (call,):
+                params = row_params(call) if call in rowwise else one.params
+                scalars = tuple((k, number(v)) for k, v in params.items())
+                key = (call.kernel.symbol, scalars, extent, pointers)
+                if key not in made:
+                    made[key] = Step(f"step_{call.node.op.label()}_{len(made)}", call, scalars, pointers, *extent)
+                result[one] = made[key]
     return result
 
 

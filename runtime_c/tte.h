@@ -51,6 +51,12 @@ static inline const char *tte_status_text(tte_status status)
 #define TTE_STEP static __attribute__((noinline)) void
 #endif
 
+/**
+ * Call work(arena, part) once for every 0 <= part < parts, side by side or in any order, and return when all are over.
+ * The program gives it, where a model was compiled for threads: board/pool.c does. A loop gives the same bits.
+ */
+void tte_parallel(void (*work)(void *arena, int32_t part), void *arena, int32_t parts);
+
 /** Before the type of a function that all steps of a model share: rarely called, so that its size counts. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define TTE_RARE static __attribute__((noinline, noclone, unused, cold))

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -183,3 +184,26 @@ def tokenizer_json(own: Tokenizer, splitter: bool = False) -> str:
     )
     rest = {"version": "1.0", "truncation": None, "padding": None, "post_processor": None, "decoder": None}
     return json.dumps(rest | ends | {"added_tokens": added, "model": model})
+
+
+def sentencepiece_model(own: Tokenizer, kind: int = 2, spaced: bool = True) -> bytes:
+    """A model of sentencepiece of the same tokens: three kinds of messages of protobuf."""
+
+    def field(number: int, value: int | bytes) -> bytes:
+        if isinstance(value, int):
+            return varint(number * 8) + varint(value)
+        return varint(number * 8 + 2) + varint(len(value)) + value
+
+    def varint(n: int) -> bytes:
+        return bytes([n]) if n < 128 else bytes([n % 128 + 128]) + varint(n // 128)
+
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]
+    names += [piece.decode().replace(" ", "\u2581") for piece in own.pieces[259:]]
+    kinds = [2, 3, 3, *[6] * 256, *[1] * (len(names) - 259)]
+    pieces = b"".join(
+        field(1, field(1, name.encode()) + b"\x15" + np.float32(score).tobytes() + field(3, k))
+        for name, score, k in zip(names, own.scores, kinds, strict=True)
+    )
+    return (
+        pieces + field(2, field(3, kind) + field(35, 1)) + field(3, field(1, b"identity") + field(4, int(not spaced)))
+    )

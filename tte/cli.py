@@ -31,6 +31,7 @@ from tte.cli_options import (
     Plan,
     Seed,
     Sram,
+    ThreadCount,
     Train,
     Update,
     numbers_list,
@@ -87,6 +88,7 @@ def compile_(
     kv: Kv = None,
     bits: Bits = None,
     group: Group = None,
+    threads: ThreadCount = None,
     io: Io = None,
     memory: Memory = None,
     numerics: Numerics = None,
@@ -109,7 +111,7 @@ def compile_(
     """Write the C project of MODEL, which `make` builds without Python."""
     target = load_board(board).limited(size("--sram", sram))
     learning = training(train, plan, head, head_kind, optimizer, update, accumulate, loss, no_qas, seed, gradients)
-    chosen = replace(options(io, memory, numerics, trace, learning), say=say)
+    chosen = replace(options(io, memory, numerics, trace, learning, threads), say=say)
     speaking, note = language(chosen, model, tokenizer, w8a8, bits, group, kv, chunks_in_flight)
     with new_project(model, target, speaking, out, Lengths(chunk, context)) as session:
         measured = session.measure() if build and runnable(target) else None
@@ -185,7 +187,8 @@ def report(
         OUT.print()
     _tell(session, measured, [], as_json)
     for work in session.record.functions:
-        OUT.print("\n" + explain_peak(session.record, work), markup=False)
+        name = "" if work.name == "infer" else f"{work.name}: "
+        OUT.print(f"\n{name}{explain_peak(session.record, work)}", markup=False)
     if points:
         OUT.print()
         OUT.print(frontier(points))

@@ -16,16 +16,17 @@ from tte.frontend.words import read_words
 from tte.passes.npu.prompts import IN_FLIGHT
 from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.rows import Rows
-from tte.splits import read_splits
+from tte.splits import Choice, read_splits
 from tte.tokenizer import Tokenizer
 
 KV = {"kv8": Caches(8), "k8v4": Caches(4)}
 GROUP = 32
-TOKENIZER = "tokenizer.json"  # in a folder of Hugging Face
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")  # in a folder of Hugging Face
 TokenizerFile = Annotated[
     Path | None,
     typer.Option(
-        "--tokenizer", help="Of a language model: a file of llama2.c, or a tokenizer.json; the folder's own without."
+        "--tokenizer",
+        help="Of a language model: a file of llama2.c, a tokenizer.json or .model; the folder's own without.",
     ),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help=f"Tokens of a prompt that are taken at once; {CHUNK} without.")]
@@ -64,12 +65,12 @@ def language(
     """The driver's options with those of a language model, and what to tell of its tokenizer ("" for nothing)."""
     if splits and bits:
         raise TteError("--bits", "and --w8a8 are two ways to compute products of integers", "choose one")
-    chosen, caches = read_splits(splits) if splits else ((), None)
+    choice = read_splits(splits) if splits else Choice()
     if kv:
-        caches = KV[one_of("--kv", kv, tuple(KV))]
+        choice = replace(choice, caches=KV[one_of("--kv", kv, tuple(KV))])
     words, note = _words(tokenizer, model)
-    rows = _rows(bits, group)
-    return replace(options, tokenizer=words, splits=chosen, rows=rows, caches=caches, in_flight=in_flight), note
+    found = replace(options, splits=choice.splits, pruning=choice.pruning, caches=choice.caches)
+    return replace(found, tokenizer=words, rows=_rows(bits, group), in_flight=in_flight), note
 
 
 def _words(given: Path | None, model: Path) -> tuple[Tokenizer | None, str]:
@@ -77,7 +78,8 @@ def _words(given: Path | None, model: Path) -> tuple[Tokenizer | None, str]:
     if given or not model.is_dir():
         return (read_words(given) if given else None), ""
     try:
-        return read_words(model / TOKENIZER), ""
+        first = next((name for name in TOKENIZERS if (model / name).is_file()), TOKENIZERS[0])
+        return read_words(model / first), ""
     except TteError as error:
         return None, f"{error}; no tokenizer in the project, which takes and gives numbers of tokens"
 

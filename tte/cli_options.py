@@ -11,6 +11,7 @@ import typer
 from tte import driver
 from tte.errors import TteError
 from tte.learning import Gradients, Learning, Loss, Optimizer, Rule
+from tte.passes.threads import Threads
 from tte.passes.training.head import HeadKind
 from tte.plan import GENERIC, load_plan, plans
 
@@ -52,6 +53,9 @@ GradientsName = Annotated[
 NoQas = Annotated[bool, typer.Option("--no-qas", help="Step integers by their own gradients, to see what happens.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Of a new head and of rounding; 0 without.")]
 Sram = Annotated[str | None, typer.Option(help="Bytes of sram to use instead of all that the board has, such as 128K.")]
+ThreadCount = Annotated[
+    int | None, typer.Option("--threads", min=1, help="That share large calls, with the same bits.")
+]
 
 
 def options(
@@ -60,6 +64,7 @@ def options(
     numerics: str | None,
     trace: Path | None = None,
     train: driver.Training | None = None,
+    threads: int | None = None,
 ) -> driver.Options:
     """The driver's options, from the words of the command line."""
     words = frozenset(filter(None, (io or "").split(",")))
@@ -69,6 +74,7 @@ def options(
         io=words,
         trace=trace,
         train=train,
+        threads=None if threads is None else Threads(threads),
         memory=cast(driver.Memory, one_of("--memory", memory or "balanced", get_args(driver.Memory))),
         numerics=cast(driver.Numerics, one_of("--numerics", numerics or "exact", get_args(driver.Numerics))),
     )

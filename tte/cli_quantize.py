@@ -22,15 +22,18 @@ from tte.ops.linear import Linear
 from tte.passes.npu.outlier import Outlier
 from tte.passes.quantize.caches import Caches
 from tte.reading import sample
+from tte.record import Pruned
 from tte.speech import context, speech
-from tte.splits import written
+from tte.splits import Choice, written
 from tte.target import load_board
 from tte.tokenizer import Tokenizer
 from tte.types import Array
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(help="A language model: a .bin of llama2.c.")],
+    model: Annotated[
+        Path, typer.Argument(help="A language model: a .bin of llama2.c, a folder of Hugging Face, a .pt2.")
+    ],
     out: Annotated[Path, typer.Option("--output", "-o", help="The .toml file to write, for compile's --w8a8.")],
     text: Annotated[Path | None, typer.Option(help="What the model shall read; what it says itself without.")] = None,
     tokenizer: TokenizerFile = None,
@@ -55,7 +58,12 @@ def quantize(
         board = load_board("host")
         found = calibrate(module, board, read)
         caches, cache = try_caches(Outlier(found.chosen.splits)(module, board), board, read)
-    out.write_text(written(found.chosen.splits, Caches(cache.values) if cache.values else None))
+    curve = tuple(
+        Pruned(t.pruned, _channels(t), _rise(t, found.floats), t is found.chosen)
+        for t in found.curve
+        if len(found.curve) > 1
+    )
+    out.write_text(written(Choice(found.chosen.splits, Caches(cache.values) if cache.values else None, curve)))
     _tell(found, caches, cache, as_json)
 
 
@@ -96,8 +104,12 @@ def _tell(found: Calibration, caches: Sequence[CacheTrial], cache: CacheTrial, a
 
 
 def _numbers(t: Trial, floats: float) -> dict[str, object]:
-    channels = sum(len(s.channels) for s in t.splits)
-    return {"scales": t.rule, "pruned": t.pruned, "channels": channels, "rise": _rise(t, floats)}
+    return {"scales": t.rule, "pruned": t.pruned, "channels": _channels(t), "rise": _rise(t, floats)}
+
+
+def _channels(t: Trial) -> int:
+    """How many have a shadow."""
+    return sum(len(s.channels) for s in t.splits)
 
 
 def _rise(t: Trial | CacheTrial, floats: float) -> float:

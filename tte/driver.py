@@ -32,6 +32,7 @@ from tte.passes.simplify.fuse_activation import fuse_activation
 from tte.passes.simplify.fuse_pad import fuse_pad
 from tte.passes.simplify.mean_first import mean_first
 from tte.passes.simplify.merge_affine import merge_affine
+from tte.passes.threads import Threads
 from tte.passes.training.front import Front
 from tte.passes.training.head import Head, HeadKind
 from tte.passes.training.hoist import hoist
@@ -42,8 +43,9 @@ from tte.passes.training.train_states import TrainStates
 from tte.passes.training.train_step import TrainStep
 from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
+from tte.record import Pruned
 from tte.replay import check_plan
-from tte.speech import TOKENS, speech
+from tte.speech import TOKENS, context, speaks, speech
 from tte.store import files
 from tte.target import Board
 from tte.tokenizer import Tokenizer
@@ -131,9 +133,11 @@ class Options:
     simplify: tuple[Pass, ...] = SIMPLIFY  # what rewrites the graph first
     tokenizer: Tokenizer | None = None  # of a language model
     splits: tuple[Split, ...] = ()  # which of its products are in s8
+    pruning: tuple[Pruned, ...] = ()  # what was measured when these were chosen
     caches: Caches | None = None  # its keys and values in few bits
     in_flight: int | None = None  # how many chunks of a prompt may be under way on two units
     rows: Rows | None = None  # its products in integers, by scales that are found as they come
+    threads: Threads | None = None  # that share large calls
     say: Say = silent
 
 
@@ -142,6 +146,8 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     verify(module)
     if options.tokenizer and options.io:
         raise Unsupported("--io", "is not for models that speak", "leave it out")
+    if options.threads and (not board.cpu.pool or options.io):
+        raise Unsupported("--threads", "is not for --io" if options.io else f"{board.name} has no threads")
     first: tuple[Pass, ...] = (Outlier(options.splits),) if options.splits else ()
     first += (options.caches,) if options.caches else ()
     first += (options.rows,) if options.rows else ()
@@ -152,7 +158,7 @@ def compile_model(module: Module, board: Board, options: Options = Options()) ->
     program, plan = lower(module, board, options)
     if options.memory == "balanced" and not fits(plan, board):
         program, plan = lower(module, board, replace(options, memory="smallest"))
-    return finish(module, program, plan, board, options.tokenizer, options.in_flight)
+    return finish(module, program, plan, board, options)
 
 
 def finish(
@@ -160,21 +166,30 @@ def finish(
     program: Program,
     plan: MemoryPlan,
     board: Board,
-    tokenizer: Tokenizer | None = None,
-    in_flight: int | None = None,
+    options: Options = Options(),
 ) -> Compiled:
     """The files, if the plan is right and fits the board."""
-    chunks = prompt(module, program, board, in_flight)
+    chunks, tokenizer = prompt(module, program, board, options.in_flight), options.tokenizer
     plan = widen(plan, chunks)
     check_plan(program, plan)
     check_fit(program, plan, board)
     spoken = speech(module, tokenizer) if tokenizer else None
     stored = files(module) | ({TOKENS: tokenizer.data} if tokenizer else {})
-    return Compiled(module, program, plan, render(program, plan, board, stored, spoken, chunks))
+    sizes = context(module) if speaks(module) else None
+    rendered = render(program, plan, board, stored, spoken, chunks, sizes, options.pruning)
+    return Compiled(module, program, plan, rendered)
 
 
 def lower(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
-    """Kernels for the nodes, then the order of the calls, then their places in memory."""
+    """Kernels for the nodes, then the order of the calls, then their places in memory; at last pieces for threads."""
+    program, plan = _lowered(module, board, options)
+    if options.threads is None:
+        return program, plan
+    program = options.threads(program)
+    return program, plan_memory(program)
+
+
+def _lowered(module: Module, board: Board, options: Options) -> tuple[Program, MemoryPlan]:
     if options.prefer or (options.memory == "fast" and "rows" not in options.io):
         program = by_units(order(_chosen(module, board, options.io, options.prefer or cheapest)))
         return program, plan_memory(program)

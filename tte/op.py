@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -56,6 +56,21 @@ class Slices:
 
     ins: tuple[int | None, ...]
     outs: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How results come in parts, each by the same kernel, with the same bits.
+
+    The parameter `count` says how many rows (heads, outputs) a call makes, from the one on at which its pointers are:
+    of these the elements of one are `each`. `consts` have rows for the same, or blocks of LANES, and must be constants.
+    The parameter `first` is the number of the first one.
+    """
+
+    count: str
+    each: Mapping[str, int]
+    consts: tuple[str, ...] = ()
+    first: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +197,10 @@ class Op:
     def slices(self, ins: Types, outs: Types) -> tuple[Slices, ...]:
         """Ways in which a part of the channels can be computed by itself. Asked only of "channels" kernels."""
         raise NotImplementedError
+
+    def cut(self, ins: Types, outs: Types) -> Cut | None:
+        """How kernels of form "whole" compute it in parts; None where they can't."""
+        return None
 
     def params(self, ins: Types, outs: Types) -> Params:
         """Values of the kernel's C struct, and arrays passed beside it: the only place where scales become integers."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tte.axes import BOTTOM, HEIGHT, LEFT, MARK, RIGHT, TOP, Scale, axes
 from tte.picture import SMALL, WIDTH, Box, Line, Picture, Shape, Text, free, rounded
-from tte.tradeoff import BOTTOM, HEIGHT, LEFT, MARK, RIGHT, TOP, Scale, axes
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Call:
     `ins` and `outs` are where its operands lie: a view is replaced by the value whose bytes it shows, and constants
     are left out; `at` are the positions of `ins` among the node's inputs. `consts` are the arrays in flash that the
     kernel is given, by name of the operand or parameter. `unit` is where it runs. With a `loop` there is no kernel, and
-    `scratch` holds what exists only within that.
+    `scratch` holds what exists only within that. With `pieces` they are what is called instead.
     """
 
     node: Node
@@ -49,6 +49,7 @@ class Call:
     candidates: tuple[Candidate, ...]
     loop: Loop | None = None
     unit: str = "cpu"
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def parts(self) -> tuple[Call, ...]:
@@ -62,6 +63,15 @@ class Call:
                 positions = (i for i, v in zip(self.at, self.ins, strict=True) if v == x)
                 if x.type.bytes == y.type.bytes and all((i, o) in kernel.inplace for i in positions):
                     yield x, y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A part of a whole call's results: its parameters, and how many elements later each of its arguments begins."""
+
+    call: Call
+    params: Scalars
+    later: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,8 +166,9 @@ class Function:
     def steps(self) -> Iterator[int]:
         """The calls whose C function is entered, one after the other."""
         for calls, cascade in self.blocks:
-            loop = self.calls[calls[0]].loop
-            found = (calls[k] for k in (cascade.order if cascade else (0,) * (len([*loop.order]) if loop else 1)))
+            first = self.calls[calls[0]]
+            times = len([*first.loop.order]) if first.loop else len(first.pieces) or 1
+            found = (calls[k] for k in (cascade.order if cascade else (0,) * times))
             yield from (i for i in found if self.calls[i].kernel.form != "arrival")
 
 

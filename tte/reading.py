@@ -74,7 +74,8 @@ class Reader:
                 y = self._cached(args[0], args[1], n)
             case CacheCodes(heads):
                 bits = 8 if node.types[0][0].dtype is DType.S8 else 4
-                y = self._cached(args[0], codes.reals(*codes.coded(args[2], heads, bits), heads), n)
+                rounded = codes.reals(*codes.coded(args[2], heads, bits), heads)
+                return self._cached(args[0], rounded, n), args[1]  # scales that nobody reads
             case Attention(heads, kv_heads) | AttentionCodes(heads, kv_heads):
                 q, k, v = args[0], args[1], args[-3 if isinstance(node.op, AttentionCodes) else -2]
                 wide = q.reshape(n, -1)

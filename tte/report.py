@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tte.elf import object_text, sizes
-from tte.record import Layer, Measured, Point, Record, Work, read_record
+from tte.record import Layer, Measured, Point, Record, Timing, Work, read_record
 from tte.target import Board
 
 NUMBERS = (
@@ -46,6 +46,7 @@ def numbers(record: Record, measured: Measured | None, outputs: list[dict[str, o
     """One JSON object; null for what was not measured. See docs/json.md."""
     known: tuple[object, ...] = (record, measured)
     table: dict[str, object] = {n: next((getattr(k, n) for k in known if hasattr(k, n)), None) for n in NUMBERS}
+    table["language"] = asdict(record.language) if record.language else None
     table["macs"] = sum(layer.macs for layer in record.functions[0].layers)
     for f in record.functions:
         prefix = PREFIXES.get(f.name, f"{f.name}_")
@@ -76,6 +77,7 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
     rows: list[tuple[str, int | None, str]] = [
         ("arena", record.arena_bytes, record.verdict),
         ("weights", record.weights_bytes, "counted"),
+        *_spoken(record),
     ]
     if record.windows:
         rows.insert(1, ("windows, in the arena", record.windows * record.window_bytes, f"for {record.windows} chunks"))
@@ -88,10 +90,39 @@ def summary(record: Record, board: Board, measured: Measured | None) -> Table:
         ]
     for what, value, how in rows:
         table.add_row(what, f"{value:,}", how)
-    names = {"infer": "instructions", "train_step": "training step"}
+    names = {"infer": "instructions", "train_step": "training step", "prefill": "prefill of a chunk"}
+    where = "; at position 0" if record.language else ""
     for function, counts in m.counts.items() if m else ():
-        table.add_row(names.get(function, function), f"{sum(counts):,}", f"{board.cpu.counts}, counted, not cycles")
+        how = f"{board.cpu.counts}, counted, not cycles{where}"
+        table.add_row(names.get(function, function), f"{sum(counts):,}", how)
     return table
+
+
+def _spoken(record: Record) -> list[tuple[str, int | None, str]]:
+    """Rows of a language model."""
+    told = record.language
+    if told is None:
+        return []
+    work = {f.name: f for f in record.functions}
+    kinds = [(f"  {kind}", size, "counted, of the weights") for kind, size in told.flash.items() if size]
+    return [
+        *kinds,
+        ("caches", told.cache_bytes, "proved, of the arena"),
+        ("tokens of a chunk", told.chunk, f"chosen; a text has {told.context:,}"),
+        ("calls of prefill", len(work["prefill"].layers), "counted, the same for every chunk"),
+        ("calls of decode", len(work["decode"].layers), "counted"),
+        *(_timed(record.timing) if record.timing else []),
+    ]
+
+
+def _timed(timing: Timing) -> list[tuple[str, int | None, str]]:
+    """Rows of a prompt on two units."""
+    chunks, how = timing.tasks[-1].chunk + 1, "ticks, modelled by the board's costs"
+    return [
+        *((f"prompt of {chunks} chunks, {name}", ticks, how) for name, ticks in timing.lengths.items()),
+        ("no order takes less than", timing.bound, how),
+        ("bytes from unit to unit", sum(t.crossing for t in timing.tasks), "counted"),
+    ]
 
 
 def _of(limit: int | None) -> str:

@@ -3,12 +3,19 @@
     [cache]
     values = 4
 
+    [[pruned]]
+    share = 0.25
+    channels = 120
+    rise = 0.0042
+    chosen = true
+
     [[input]]
     weights = ["q0_w", "k0_w", "v0_w"]
     scale = 0.0173
     channels = [5, 40]
 
-Without [cache], caches are in f32; with it, keys are in 8 bits and values in 8 or 4.
+Without [cache], caches are in f32; with it, keys are in 8 bits and values in 8 or 4. What [[pruned]] says is for the
+report alone.
 
 Floor 6.
 """
@@ -18,27 +25,43 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
 from tte.errors import TteError
 from tte.passes.npu.outlier import Split
 from tte.passes.quantize.caches import Caches
+from tte.record import Pruned
 
 KEYS = {"weights", "scale", "channels"}
+TABLES = {"input", "cache", "pruned"}
 
 
-def written(splits: Iterable[Split], caches: Caches | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What `tte quantize` chose, and what it measured on the way."""
+
+    splits: tuple[Split, ...] = ()
+    caches: Caches | None = None
+    pruning: tuple[Pruned, ...] = ()
+
+
+def written(choice: Choice) -> str:
     """The file's text."""
-    first = f"[cache]\nvalues = {caches.values}\n\n" if caches else ""
-    return first + "\n".join(
-        f"[[input]]\nweights = {json.dumps(s.weights)}\nscale = {s.scale!r}\nchannels = {json.dumps(s.channels)}\n"
-        for s in splits
-    )
+    cache = [f"[cache]\nvalues = {choice.caches.values}\n"] if choice.caches else []
+    curve = [f"[[pruned]]\n{_lines(asdict(p))}" for p in choice.pruning]
+    inputs = [f"[[input]]\n{_lines(asdict(s))}" for s in choice.splits]
+    return "\n".join((*cache, *curve, *inputs))
 
 
-def read_splits(path: Path) -> tuple[tuple[Split, ...], Caches | None]:
+def _lines(table: Mapping[str, object]) -> str:
+    """A TOML table of what JSON writes likewise."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+
+
+def read_splits(path: Path) -> Choice:
     """What is in a file; TteError, in one line, where there are none."""
     try:
         return parse_splits(str(path), path.read_text("utf-8"))
@@ -46,18 +69,24 @@ def read_splits(path: Path) -> tuple[tuple[Split, ...], Caches | None]:
         raise TteError(str(path), f"cannot be read as text: {error}") from error
 
 
-def parse_splits(where: str, text: str) -> tuple[tuple[Split, ...], Caches | None]:
+def parse_splits(where: str, text: str) -> Choice:
     """What a file's text says."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TteError(where, str(error)) from error
-    inputs, cache = table.get("input"), table.get("cache")
-    if not {"input"} <= table.keys() <= {"input", "cache"} or not isinstance(inputs, list):
-        raise TteError(where, "must be [[input]] tables, and perhaps [cache]", "tte quantize MODEL -o FILE")
+    inputs, cache, pruned = (table.get(key) for key in ("input", "cache", "pruned"))
+    if not {"input"} <= table.keys() <= TABLES or not isinstance(inputs, list):
+        raise TteError(
+            where, "must be [[input]] tables, and perhaps [cache] and [[pruned]]", "tte quantize MODEL -o FILE"
+        )
     if cache not in (None, {"values": 8}, {"values": 4}):
         raise TteError(where, "of [cache] it says `values = 8` or `values = 4`")
-    return tuple(_split(where, one) for one in cast(list[object], inputs)), cache and Caches(cache["values"])
+    splits = tuple(_split(where, one) for one in cast(list[object], inputs))
+    try:
+        return Choice(splits, cache and Caches(cache["values"]), tuple(Pruned(**p) for p in pruned or ()))
+    except TypeError as error:
+        raise TteError(where, "a [[pruned]] has share, channels, rise and chosen") from error
 
 
 def _split(where: str, one: object) -> Split:

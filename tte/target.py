@@ -69,6 +69,7 @@ class Unit:
     linker: str = ""  # relative to boards/; includes memory.ld, which `memory_ld` renders
     libs: tuple[str, ...] = ()  # the end of the link's argv
     stack: int = 0  # bytes reserved; 0 where the operating system gives it
+    pool: tuple[str, ...] = ()  # relative to boards/; what gives threads, where they share work
     sanitize: tuple[str, ...] = ()  # flags that make undefined behaviour end the program
     port: tuple[str, ...] = ()  # of a unit beside the cpu: sources of the cpu's program by which it reaches that unit
     ops: tuple[str, ...] = ()  # names of what a unit beside the cpu computes
@@ -180,12 +181,14 @@ def parse_board(name: str, text: str) -> Board:
 def _costs(table: dict[str, Any], where: str) -> Costs:
     """What a unit's work takes, all numbers finite and from 0 up."""
     costs = _strict(Costs, table, where)
-    counted = {op: tuple(pair) if isinstance(pair, list) else () for op, pair in costs.counted.items()}
-    if wrong := sorted(op for op, pair in counted.items() if len(pair) != 2):
-        raise BadModel(where, f"counted.{wrong[0]} must be two numbers", "for a product, and for an element")
+    counted: dict[str, tuple[float, float]] = {}
+    for op, pair in costs.counted.items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise BadModel(where, f"counted.{op} must be two numbers", "for a product, and for an element")
+        counted[op] = pair[0], pair[1]
     plain = [getattr(costs, f.name) for f in fields(costs) if f.name != "counted"]
-    numbers = (*plain, *(x for pair in counted.values() for x in pair))
-    if not all(isinstance(x, (int, float)) and 0 <= x < math.inf for x in numbers) or not costs.per_us:
+    given = (*plain, *(x for pair in counted.values() for x in pair))
+    if not all(isinstance(x, (int, float)) and 0 <= x < math.inf for x in given) or not costs.per_us:
         raise BadModel(where, "costs must be numbers from 0 up, and per_us above")
     return replace(costs, counted=counted)
 
@@ -206,13 +209,16 @@ def _check_beside(board: Board, name: str) -> None:
         raise BadModel(f"{board.name}.units.cpu", "needs the key 'costs'", f"they are weighed against those of {name}")
 
 
-def board_files(board: Board, beside: bool = False) -> dict[str, Path]:
+def board_files(board: Board, beside: bool = False, pool: bool = False) -> dict[str, Path]:
     """What a project's board/ folder holds besides memory.ld: each file's name there, and where it comes from.
 
-    `beside` are those for the npu too.
+    `beside` are those for the npu too, `pool` those for threads.
     """
     npu = (*board.npu.port, *board.npu.sources) if beside and board.npu else ()
-    files = {Path(source).name: BOARDS / source for source in ("common/port.h", *board.cpu.sources, *npu)}
+    files = {
+        Path(source).name: BOARDS / source
+        for source in ("common/port.h", *board.cpu.sources, *(board.cpu.pool if pool else ()), *npu)
+    }
     return files | ({"link.ld": BOARDS / board.cpu.linker} if board.cpu.linker else {})
 
 

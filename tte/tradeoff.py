@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tte.picture import SMALL, WIDTH, Box, Line, Picture, Shape, Text, free, rounded, ticks
+from tte.axes import BOTTOM, HEIGHT, LEFT, MARK, RIGHT, TOP, Scale, axes
+from tte.picture import SMALL, WIDTH, Box, Picture, Shape, Text, free, rounded
 from tte.record import Point
-
-LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 84.0, 40.0, 30.0, 50.0, 340.0
-MARK = 9.0  # side of a mark
 
 
 def cost(point: Point) -> float:
@@ -34,31 +32,6 @@ def tradeoff(points: Sequence[Point]) -> Picture:
         shapes.append(Box(x - MARK / 2, y - MARK / 2, MARK, MARK, kind, f"{p.name}: {p.arena_bytes:,} B"))
     caption = f"Arena against {how} instructions: {len(points)} ways to compile the model; the project's is marked."
     return Picture(HEIGHT, caption, rounded([*shapes, *_labels(points, marks)]))
-
-
-class Scale:
-    """Numbers on an axis that shows their range and a little more."""
-
-    def __init__(self, values: Sequence[float], start: float, stop: float) -> None:
-        spread = max(max(values) - min(values), max(values) * 0.02, 1.0)
-        self.low, self.high = max(0.0, min(values) - spread * 0.1), max(values) + spread * 0.1
-        self.start, self.stop = start, stop
-
-    def at(self, value: float) -> float:
-        """Where it lies."""
-        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
-
-
-def axes(across: Scale, up: Scale, to_the_right: str, upwards: str) -> Iterator[Shape]:
-    """Grid, numbers and titles."""
-    for at in ticks(up.low, up.high, 6):
-        yield Line(across.start, up.at(at), across.stop, up.at(at), "grid")
-        yield Text(across.start - 6, up.at(at), f"{at:,.0f}", "pale", SMALL, "end")
-    for at in ticks(across.low, across.high, 7):
-        yield Line(across.at(at), up.start, across.at(at), up.stop, "grid")
-        yield Text(across.at(at), up.start + 12, f"{at:,.0f}", "pale", SMALL, "middle")
-    yield Text(across.start - 6, up.stop - 16, upwards, "pale", SMALL)
-    yield Text(across.stop, up.start + 34, to_the_right, "pale", SMALL, "end")
 
 
 def _labels(points: Sequence[Point], marks: list[tuple[float, float]]) -> list[Text]:

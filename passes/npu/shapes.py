@@ -28,18 +28,16 @@ TWO_TO_ONE = (
 class LayerShape:
     """What decides the work of a layer with a gated feed-forward network, `kv` being all heads of the keys.
 
-    `hot` is the share of a matrix product's input channels that have a shadow, `beyond` that of the elements of its
-    input that the clamp takes something off: each costs the CPU a row of weights.
+    `hot` is the share of a matrix product's input channels that have a shadow.
     """
 
     dim: int
     hidden: int
     kv: int
     hot: float = 0.0
-    beyond: float = 0.0
 
 
-QWEN = LayerShape(dim=2048, hidden=5504, kv=2048, hot=0.03, beyond=0.003)  # Qwen1.5-1.8B, 24 layers of 16 heads
+QWEN = LayerShape(dim=2048, hidden=5504, kv=2048, hot=0.03)  # Qwen1.5-1.8B, 24 layers of 16 heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class _Parts:
 
     def sums(self, k: int, n: int) -> tuple[Work, ...]:
         """What makes floats of a matmul's sums: shadows, if there are any, and scales."""
-        shadow = Work("shadow", int(self.chunk * k * self.shape.beyond) * n, self.chunk * n, self.chunk * 2 * F32 * n)
+        shadow = Work("shadow", self.chunk * int(k * self.shape.hot) * n, self.chunk * n, self.chunk * 2 * F32 * n)
         return (*((shadow,) if self.shape.hot else ()), self.each("dequantize", n, 2 * F32))
 
     def floats(self, name: str, works: Iterable[Work], crossing: int = 0, hot: tuple[int, int] = (0, 0)) -> Stage:

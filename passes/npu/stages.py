@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from tte.timetable import Task
 
@@ -37,6 +38,24 @@ def tasks_of(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
             after = tuple(c * len(stages) + p for c in range(earliest, chunk + 1) for p in read)
             cost = stage.cost + chunk * stage.growth
             found.append(Task(chunk, position, stage.unit, cost, after, stage.crossing))
+    return tuple(found)
+
+
+def joined(stages: Sequence[Stage], chunks: int) -> tuple[Task, ...]:
+    """All tasks as a program has them (passes/npu/prompts.py), whose stages are runs of calls of one unit.
+
+    One with attention also writes the caches that the next chunk's reads, and waits for that of the chunk before.
+    Chunks that another one follows end with their last attention: nobody reads their logits.
+    """
+    runs = [tuple(run) for _, run in groupby(stages, key=lambda s: s.unit)]
+    reads = [any(s.attention for s in run) for run in runs]
+    early, found = max((p + 1 for p, r in enumerate(reads) if r), default=len(runs)), list[Task]()
+    for chunk in range(chunks):
+        for position, run in enumerate(runs if chunk + 1 == chunks else runs[:early]):
+            after = [chunk * early + position - 1] if position else []
+            after += [(chunk - 1) * early + position] if chunk and reads[position] else []
+            cost = sum(s.cost + chunk * s.growth for s in run)
+            found.append(Task(chunk, position, run[0].unit, cost, tuple(after), sum(s.crossing for s in run)))
     return tuple(found)
 
 

@@ -6,7 +6,8 @@
 #include "tte/tte_math.h"
 
 typedef struct {
-    int32_t n, s, heads, group, depth; /* `group` heads share keys and values; a head has `depth` elements */
+    int32_t n, s, kv_heads, group, depth; /* `group` heads share keys and values; a head has `depth` elements */
+    int32_t width, row;                   /* elements of a position in the caches; the first row's place in the chunk */
     float scale;
 } tte_attention_f32_params;
 
@@ -49,17 +50,17 @@ TTE_INLINE void tte_attention_row(const tte_attention_f32_params *p, const float
 
 /**
  * y = sum of e * v / sum of e with e = e^(a - max), a = (q . k) * scale, for each row and head.
- * q, y: [n, heads * depth]; k, v: [s, heads / group * depth], of which row i sees positions 0..span[0] + i. Sums are in
+ * q, y: [n, kv_heads * group * depth]; k, v: [s, width], of which row i sees positions 0..span[0] + row + i. Sums are in
  * order, of positions from 0 on. Scratch: s floats.
  */
 TTE_KERNEL tte_attention_f32(const tte_attention_f32_params *p, const float *q, const float *restrict k,
                              const float *restrict v, const int32_t *restrict span, float *y, int8_t *restrict scratch)
 {
-    const int32_t width = p->heads / p->group * p->depth;
+    const int32_t width = p->width;
     float *a = (float *)(void *)scratch;
     for (int32_t i = 0; i < p->n; i++) {
-        const int32_t seen = tte_position(span, i, p->s) + 1;
-        for (int32_t h = 0; h < p->heads; h++, q += p->depth, y += p->depth) {
+        const int32_t seen = tte_position(span, p->row + i, p->s) + 1;
+        for (int32_t h = 0; h < p->kv_heads * p->group; h++, q += p->depth, y += p->depth) {
             const int32_t first = h / p->group * p->depth;
             tte_attention_row(p, q, k + first, v + first, width, seen, y, a);
         }

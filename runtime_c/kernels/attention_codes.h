@@ -22,8 +22,8 @@ TTE_INLINE void tte_attention_decode(const tte_attention_f32_params *p, int32_t 
                                      const float *restrict v_scales, const int32_t *restrict span,
                                      const tte_attention_reals *to)
 {
-    const int32_t heads = p->heads / p->group, first = h * p->depth;
-    const int32_t seen = tte_position(span, p->n - 1, p->s) + 1;
+    const int32_t heads = p->width / p->depth, first = h * p->depth;
+    const int32_t seen = tte_position(span, p->row + p->n - 1, p->s) + 1;
     tte_reals_s8(k + first, k_scales + h, seen, heads, p->depth, to->keys);
     if (bits == 8) {
         tte_reals_s8((const int8_t *)v + first, v_scales + h, seen, heads, p->depth, to->values);
@@ -39,14 +39,14 @@ TTE_INLINE void tte_attention_coded(const tte_attention_f32_params *p, int32_t b
                                     int8_t *restrict scratch)
 {
     const tte_attention_reals reals = tte_attention_scratch(p, scratch);
-    for (int32_t h = 0; h < p->heads; h++) {
+    const int32_t heads = p->kv_heads * p->group;
+    for (int32_t h = 0; h < heads; h++) {
         if (h % p->group == 0) {
             tte_attention_decode(p, bits, h / p->group, k, k_scales, v, v_scales, span, &reals);
         }
         for (int32_t i = 0; i < p->n; i++) {
-            const int32_t at = (i * p->heads + h) * p->depth;
-            tte_attention_row(p, q + at, reals.keys, reals.values, p->depth, tte_position(span, i, p->s) + 1, y + at,
-                              reals.scores);
+            const int32_t at = (i * heads + h) * p->depth, seen = tte_position(span, p->row + i, p->s) + 1;
+            tte_attention_row(p, q + at, reals.keys, reals.values, p->depth, seen, y + at, reals.scores);
         }
     }
 }

@@ -12,7 +12,7 @@ TTE_INLINE void tte_attention_coded_simd(const tte_attention_f32_params *p, int3
                                          const int32_t *restrict span, float *y, int8_t *restrict scratch)
 {
     const tte_attention_reals reals = tte_attention_scratch(p, scratch);
-    for (int32_t h = 0; h < p->heads; h++) {
+    for (int32_t h = 0; h < p->kv_heads * p->group; h++) {
         const int32_t own = h * p->depth;
         if (h % p->group == 0) {
             tte_attention_decode(p, bits, h / p->group, k, k_scales, v, v_scales, span, &reals);

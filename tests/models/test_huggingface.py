@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from commands import Call, refused
-from hugging import Asked, Speaker, exported, saved, tokenizer_json
+from hugging import Asked, Speaker, exported, saved, sentencepiece_model, tokenizer_json
 from speakers import initial, prefilled, said, step, tokenizer
 
 from tte.errors import TteError
@@ -137,6 +137,30 @@ def test_tokenizers(splitter: bool, shared: Path, tmp_path: Path) -> None:
         assert found.encode(text.encode()) == own.encode(text.encode())
 
 
+def test_sentencepiece(shared: Path, tmp_path: Path) -> None:
+    """The same tokens and scores; what says something else, or is cut anywhere, is refused."""
+    own, path = read_tokenizer(shared / "models" / "tok512.bin"), tmp_path / "tokenizer.model"
+    data = sentencepiece_model(own)
+    path.write_bytes(data)
+    found = read_words(path)
+    assert found.pieces[259:] == own.pieces[259:]
+    np.testing.assert_array_equal(found.scores, own.scores)
+    for text, ids in TEXTS.items():
+        assert found.encode(text.encode()) == (BOS, *ids)
+    for other, words in (
+        (sentencepiece_model(own, kind=1), "byte-pair"),
+        (sentencepiece_model(own, spaced=False), "space before"),
+        (data.replace(b"<0x41>", b"<0x42>"), "its bytes"),
+        (data[:5000], "cut short"),
+        (data[: len(data) // 2], "cut short|byte-pair"),
+        (b"\xff" * 100, "cut short"),
+        (b"", "byte-pair"),
+    ):
+        path.write_bytes(other)
+        with pytest.raises(TteError, match=words):
+            read_words(path)
+
+
 def changed(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """A file of JSON, a little different."""
     found = json.loads(path.read_text())
@@ -174,6 +198,8 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "new form": (lambda c: c.update(rope_parameters={"rope_type": "yarn"}), "RoPE is scaled by"),
     "rope": (lambda c: c.update(rope_scaling=3), "no object"),
     "window": (lambda c: c.update(sliding_window=39), "--context 39"),
+    "endless": (lambda c: c.update(max_position_embeddings=2**40), "--context"),
+    "wide": (lambda c: c.update(head_dim=2**40), "--context"),
     "gelu": (lambda c: c.update(hidden_act="gelu"), "hidden_act"),
     "quantised": (lambda c: c.update(quantization_config={"bits": 4}), "quantization_config"),
     "no width": (lambda c: c.pop("hidden_size"), "hidden_size is null"),
@@ -182,7 +208,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a flag": (lambda c: c.update(tie_word_embeddings=1), "tie_word_embeddings"),
     "heads": (lambda c: c.update(num_attention_heads=3), "heads divide dim"),
     "no layers": (lambda c: c.update(num_hidden_layers=0), "layers is 0"),
-    "many layers": (lambda c: c.update(num_hidden_layers=2**40), "too few"),
+    "many layers": (lambda c: c.update(num_hidden_layers=2**19), "too few"),
     "one more layer": (lambda c: c.update(num_hidden_layers=3), "model.layers.2.input_layernorm.weight is missing"),
     "one layer": (lambda c: c.update(num_hidden_layers=1), "model.layers.1.input_layernorm.weight has no place"),
     "wider": (lambda c: c.update(intermediate_size=24), "model.layers.0.mlp.up_proj.weight is float32[20, 16]"),

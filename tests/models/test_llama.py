@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,9 +23,11 @@ from tte.errors import TteError
 from tte.frontend.llama2c import import_llama2c
 from tte.generate import Request, generate
 from tte.ir import Module
+from tte.passes.npu.outlier import Split
 from tte.passes.quantize.caches import Caches
 from tte.sampler import Sampler
 from tte.speech import Speech, speech
+from tte.splits import Choice, written
 from tte.states import layout
 from tte.target import load_board
 from tte.tokenizer import read_tokenizer
@@ -251,3 +254,28 @@ def test_what_is_refused(tte: Call, files: Path) -> None:
     refused(tte("generate", "p", "banana"), "no tokenizer")
     assert tte("compile", DIGITS, "-b", "host", "-o", "q", "--no-build")[0] == 0
     refused(tte("generate", "q"), "no language model")
+
+
+def test_report(tte: Call, files: Path) -> None:
+    """What a model's bytes are for: the kinds are all of its weights, and of what its shapes say; counts on a board."""
+    (files / "s.toml").write_text(written(Choice((Split(("q0_w",), 0.05, (1, 3)),))))
+    compiled = ("compile", "tiny.bin", "--chunk", "8", "--w8a8", "s.toml", "-o", "p", "--no-build", "--json")
+    for board in ("host", "phone-host"):
+        code, out, err = tte(*compiled, "-b", board)
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        told, c = found["language"], TINY
+        assert (told["chunk"], told["context"]) == (8, c.seq)
+        assert told["cache_bytes"] == 4 * 2 * c.layers * c.seq * c.kv_dim
+        assert sum(told["flash"].values()) == found["weights_bytes"]
+        assert told["flash"]["embedding"] == 4 * c.vocab * c.dim
+        assert told["flash"]["shadows"] == 2 * c.dim + 4 * 2
+    out = tte(*compiled[:-1], "-b", "phone-host")[1]
+    for row in ("prompt of 5 chunks, in order", "no order takes less than", "bytes from unit to unit"):
+        assert row in out
+    code, out, _ = tte("compile", "tiny.bin", "-b", "host", "-o", "q", "--no-build")
+    assert code == 0
+    for row in ("  embedding", "caches", "tokens of a chunk", "calls of decode"):
+        assert row in out
+    assert "shadows" not in out
+    assert tte("compile", DIGITS, "-b", "host", "-o", "d", "--no-build", "--json")[1].count('"language": null') == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tte.frontend.llama2c import import_llama2c
 from tte.passes.quantize.caches import Caches
 from tte.passes.simplify.dce import dce
 from tte.reading import sample
-from tte.splits import read_splits
+from tte.splits import read_splits, written
 from tte.target import load_board
 
 HOST = load_board("host")
@@ -65,8 +66,9 @@ def test_options(tte: Call, tmp_path: Path) -> None:
     (tmp_path / "tiny.bin").write_bytes(checkpoint())
     (tmp_path / "words.bin").write_bytes(tokenizer().data)
     assert tte("quantize", "tiny.bin", "-o", "s.toml", "--texts", "3", "--tokens", "12")[0] == 0
-    (tmp_path / "s.toml").write_text("[cache]\nvalues = 4\n\n" + (tmp_path / "s.toml").read_text().split("\n\n", 1)[1])
-    assert read_splits(tmp_path / "s.toml")[1] == Caches(4)
+    splits = read_splits(tmp_path / "s.toml")
+    (tmp_path / "s.toml").write_text(written(replace(splits, caches=Caches(4))))
+    assert read_splits(tmp_path / "s.toml").caches == Caches(4)
     compiled = ("compile", "tiny.bin", "-b", "host", "-o", "p", "--tokenizer", "words.bin")
     for option in ("--kv", "kv8"), ("--kv", "k8v4"), ("--w8a8", "s.toml"):
         assert tte(*compiled, *option)[0] == 0

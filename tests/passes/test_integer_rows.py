@@ -24,7 +24,7 @@ from tte.passes.quantize.rows import Rows
 from tte.reading import loss, sample
 from tte.sampler import Sampler
 from tte.speech import speech
-from tte.splits import written
+from tte.splits import Choice, written
 from tte.target import load_board
 from tte.tokenizer import read_tokenizer
 
@@ -109,7 +109,7 @@ def test_options(tte: Call, tmp_path: Path) -> None:
         (("--bits", "4", "--group", "12"), "--group", "multiple of 8"),
     ):
         refused(tte(*compiled, *wrong), *words)
-    (tmp_path / "s.toml").write_text(written((Split(("q0_w",), 0.1),)))
+    (tmp_path / "s.toml").write_text(written(Choice((Split(("q0_w",), 0.1),))))
     refused(tte(*compiled, "--bits", "8", "--w8a8", "s.toml"), "--bits", "--w8a8")
     assert tte(*compiled, "--bits", "4", "--group", "8")[0] == 0
     code, out, err = tte("generate", "p", "banana", "--tokens", "7")

@@ -26,8 +26,9 @@ from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.quantize.caches import Caches
 from tte.progressive import symmetric
 from tte.reading import Reader, loss, sample
+from tte.record import Pruned
 from tte.sampler import Sampler
-from tte.splits import parse_splits, read_splits, written
+from tte.splits import Choice, parse_splits, read_splits, written
 from tte.target import load_board
 from tte.types import Array, DType, TensorType
 
@@ -104,7 +105,8 @@ def test_splits_of_another_model() -> None:
 def test_splits_as_text() -> None:
     splits = (Split(("q0_w", "k0_w"), float(np.float32(0.1)), (1, 5)), Split(("o0_w",), 2.5e-5))
     for caches in None, Caches(8), Caches(4):
-        assert parse_splits("x.toml", written(splits, caches)) == (splits, caches)
+        choice = Choice(splits, caches, (Pruned(0.5, 3, -0.001, True), Pruned(1.0, 0, 0.25, False)))
+        assert parse_splits("x.toml", written(choice)) == choice
 
 
 @pytest.mark.parametrize("quantised", [False, True])
@@ -179,13 +181,18 @@ def test_commands(tte: Call, tmp_path: Path) -> None:
     assert "chosen" in out
     code, out, err = tte("quantize", "tiny.bin", "-o", "s.toml", "--text", "text", "--tokenizer", "words.bin", *short)
     assert (code, err) == (0, "")
-    splits, caches = read_splits(tmp_path / "s.toml")
-    assert {w for s in splits for w in s.weights} >= {"q0_w", "down1_w", "embedding_w"}
+    choice = read_splits(tmp_path / "s.toml")
+    assert {w for s in choice.splits for w in s.weights} >= {"q0_w", "down1_w", "embedding_w"}
     compiled = ("compile", "tiny.bin", "-b", "host", "-o", "p", "--tokenizer", "words.bin", "--w8a8")
+    curve = (Pruned(0.0, 9, 0.001, False), Pruned(0.5, 4, 0.0012, True))
+    (tmp_path / "s.toml").write_text(written(replace(choice, pruning=curve)))
     assert tte(*compiled, "s.toml")[0] == 0
+    report = (tmp_path / "p" / "report.html").read_text()
+    assert "50% pruned, 4 channels: +0.12%" in report
+    assert "measured on the texts of <code>tte quantize</code>; chosen" in report
     request = Request(b"banana", 6, Sampler(temperature=1.0, seed=2))
-    whole = Outlier(splits)(tiny(), HOST)
-    want = said(caches(whole, HOST) if caches else whole, tokenizer(), request).decode(errors="replace")
+    whole = Outlier(choice.splits)(tiny(), HOST)
+    want = said(choice.caches(whole, HOST) if choice.caches else whole, tokenizer(), request).decode(errors="replace")
     assert tte("generate", "p", "banana", "--tokens", "6", "--temperature", "1", "--seed", "2")[1] == f"banana{want}\n"
     refused(tte(*compiled, "none.toml"), "none.toml")
     refused(tte(*compiled, "text"), "text")
@@ -209,6 +216,8 @@ INPUT = "[[input]]\nweights = {}\nscale = {}\nchannels = {}"
         INPUT.format([], 1.0, []),
         INPUT.format('["a"]', 1.0, [1.5]),
         INPUT.format([1], 1.0, []),
+        "[cache]\nvalues = 3\n" + INPUT.format('["a"]', 1.0, []),
+        "[[pruned]]\nx = 3\n" + INPUT.format('["a"]', 1.0, []),
     ],
 )
 def test_files_that_make_no_sense(text: str) -> None:

@@ -6,17 +6,22 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import need
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tte.driver import Options, compile_model
 from tte.errors import InternalError
+from tte.frontend.decoder import Config, decoder
 from tte.passes.npu.bound import bound
 from tte.passes.npu.clock import Clock
+from tte.passes.npu.outlier import Split
+from tte.passes.npu.prompts import prompt, tasks
 from tte.passes.npu.schedule import RULES, in_order, schedule, schedules, wave
 from tte.passes.npu.shapes import QWEN, TWO_TO_ONE, LayerShape, layer_stages
-from tte.passes.npu.stages import Stage, graph_bytes, split_attention, tasks_of
+from tte.passes.npu.stages import Stage, graph_bytes, joined, split_attention, tasks_of
 from tte.target import Costs, load_board
 from tte.timetable import Run, Task, Tasks, before, behind, follow
 from tte.types import NPU
@@ -178,9 +183,9 @@ def test_graphs_are_shared() -> None:
 
 
 def test_the_bars_with_counted_costs() -> None:
-    """Qwen1.5-1.8B: 24 layers, 4 chunks of 256, by the counted figures in phone-npu's board.toml.
+    """Qwen1.5-1.8B: 24 layers, 4 chunks of 256, by the counted figures and the assumed rates in phone-npu's board.toml.
 
-    Attention comes in parts: a whole one would keep the CPU while the NPU waits for other chunks.
+    In parts, attention doesn't keep the CPU while the NPU waits for other chunks.
     """
     board = load_board("phone-npu")
     cpu, npu = board.cpu.costs, board.units[NPU].costs
@@ -188,11 +193,40 @@ def test_the_bars_with_counted_costs() -> None:
     assert npu
     assert {"attention", "rms_norm", "rope", "shadow", "quantize", "dequantize"} <= set(cpu.counted)
     stages = layer_stages(QWEN, 256, cpu, npu) * 24
-    whole, parts = schedule(tasks_of(stages, 4)), schedule(tasks_of(split_attention(stages, PARTS), 4))
-    assert parts.lengths["in order"] >= 1.25 * parts.run.length
-    assert parts.run.bubble(NPU) <= 0.1
-    assert parts.run.bubble(NPU) <= whole.run.bubble(NPU)
-    assert parts.run.length < 1.05 * parts.bound
+    program = schedule(joined(stages, 4))
+    whole, parts = (schedule(tasks_of(split_attention(stages, n), 4)) for n in (1, PARTS))
+    for found in (program, whole, parts):
+        assert found.lengths["in order"] >= 1.25 * found.run.length
+        assert found.run.bubble(NPU) <= 0.1
+    assert parts.run.bubble(NPU) < 0.01 < whole.run.bubble(NPU)
+    assert parts.run.length < 1.01 * parts.bound
+
+
+def test_stages_of_shapes_are_those_of_a_program() -> None:
+    """Which wait for which, and, but for the ends of the model, what they take."""
+    dim, hidden, chunk, board = 64, 96, 16, load_board("phone-npu")
+    config = Config(dim, hidden, 3, 2, 2, 50, 4 * chunk)
+    weights = {k: np.ones(s, np.float32) for k, s in config.weights.items()}
+    module = decoder("model", config, weights, chunk)
+    splits = tuple(
+        Split((s.value.name,), 0.01, tuple(range(s.init.shape[1] // 10)))
+        for s in module.states
+        if s.storage == "flash" and s.init.shape[0] in {dim, hidden} and len(s.init.shape) == 2
+    )
+    compiled = compile_model(module, board, Options(splits=splits))
+    found = prompt(compiled.module, compiled.program, board)
+    assert found
+    cpu, npu = board.cpu.costs, board.units[NPU].costs
+    assert cpu
+    assert npu
+    told = joined(layer_stages(LayerShape(dim, hidden, dim, hot=0.1), chunk, cpu, npu) * 3, 4)
+    made = tasks(found, board, 4)
+    assert [(t.chunk, t.position, t.unit, t.after) for t in made] == [
+        (t.chunk, t.position, t.unit, t.after) for t in told
+    ]
+    for a, b in zip(made, told, strict=True):
+        if 0 < a.position < 24:
+            assert a.cost == pytest.approx(b.cost, rel=0.02, abs=10), (a, b)
 
 
 def test_graphs_of_qwen() -> None:

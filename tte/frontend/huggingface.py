@@ -32,6 +32,7 @@ PARTS = {
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
 }
+MOST_CACHES = 2**31  # bytes, beyond which nothing here is meant to go
 # What these models may also be, but here are not: the values that leave the formulas as they are.
 PLAIN: dict[str, tuple[object, ...]] = {
     "hidden_act": ("silu",),
@@ -131,6 +132,9 @@ def plan(where: Path, text: str, context: int | None = None) -> Plan:
     )
     config.check(s.where)
     _window(s, kind, config.seq)
+    if (caches := 8 * config.layers * config.seq * config.kv_dim) > MOST_CACHES:
+        what = f"the caches of {config.seq:,} positions take {caches:,} bytes, {MOST_CACHES:,} at most"
+        raise Unsupported(s.where, what, "--context shortens a text")
     biased = ("q", "k", "v") if kind == "qwen2" else ("q", "k", "v", "o") if s.flag("attention_bias") else ()
     return Plan(config, biased + (("gate", "up", "down") if s.flag("mlp_bias") else ()))
 

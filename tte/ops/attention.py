@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tte import chunk, codes, floatmath
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, TensorType
 
 F32, S8, U8, S32 = DType.F32, DType.S8, DType.U8, DType.S32
@@ -82,10 +82,18 @@ class Attention(Op):
         return ((_weighted(e, values, unseen) / floatmath.total(e)).reshape(q.shape),)
 
     def params(self, ins: Types, outs: Types) -> Params:
-        """Rows, positions, heads, heads that share keys, elements of a head, what scores are multiplied by."""
+        """Rows, positions, heads of keys and of queries for one, elements of a head and a position, scores' factor."""
         (q, k), hd = ins[:2], self._depth(ins[0])
-        sizes: Params = {"n": q.shape[0], "s": k.shape[0], "heads": self.heads, "group": self.heads // self.kv_heads}
-        return sizes | {"depth": hd, "scale": self._scale(hd)}
+        sizes: Params = {"n": q.shape[0], "s": k.shape[0], "kv_heads": self.kv_heads}
+        sizes |= {"group": self.heads // self.kv_heads, "depth": hd, "width": k.shape[1], "row": 0}
+        return sizes | {"scale": self._scale(hd)}
+
+    def cut(self, ins: Types, outs: Types) -> Cut:
+        """By rows; one row by the heads of keys."""
+        hd, group = self._depth(ins[0]), self.heads // self.kv_heads
+        if ins[0].shape[0] > 1:
+            return Cut("n", {"q": ins[0].shape[1], "y": ins[0].shape[1]}, first="row")
+        return Cut("kv_heads", {"q": hd * group, "k": hd, "v": hd, "y": hd * group})
 
     def macs(self, ins: Types, outs: Types) -> int:
         """Of scores and of weighted sums, every position being seen."""
@@ -183,6 +191,14 @@ class AttentionCodes(Op):
     def params(self, ins: Types, outs: Types) -> Params:
         """Those of Attention."""
         return self._floats.params(ins, outs)
+
+    def cut(self, ins: Types, outs: Types) -> Cut:
+        """Those of Attention."""
+        cut, bits = self._floats.cut(ins, outs), 8 if ins[3].dtype is S8 else 4
+        if cut.count == "n":
+            return cut
+        scales = {"k_scales": 1, "v_scales": 1 if bits == 8 else 2}
+        return replace(cut, each={**cut.each, **scales, "v": cut.each["v"] * bits // 8})
 
     def macs(self, ins: Types, outs: Types) -> int:
         """Those of Attention."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tte import dsp, fixed, hvx, lanes, mve
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32
@@ -204,6 +204,13 @@ class Linear(Op):
             | clamp
             | {"rounding": list(Rounding).index(self.rounding), "shift": fixed.least_shift(q), "q": q}
         )
+
+    def cut(self, ins: Types, outs: Types) -> Cut | None:
+        """In f32 by rows; one row by its outputs."""
+        (m, k), n = ins[0].shape, outs[0].shape[1]
+        if ins[0].dtype is not F32:
+            return None
+        return Cut("m", {"x": k, "y": n}) if m > 1 else Cut("n", {"y": 1}, consts=("w", "b"))
 
     def macs(self, ins: Types, outs: Types) -> int:
         """m * n * k."""

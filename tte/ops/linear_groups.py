@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import lanes, progressive
-from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Types
+from tte.op import Arrays, Consts, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, TensorType
 
 F32, S8, U8 = DType.F32, DType.S8, DType.U8
@@ -103,6 +103,13 @@ class LinearGroups(Op):
         """Sizes."""
         (m, k), (n, groups) = ins[0].shape, ins[3].shape
         return {"m": m, "n": n, "k": k, "group": self.group, "groups": groups}
+
+    def cut(self, ins: Types, outs: Types) -> Cut:
+        """By rows; one row by its outputs."""
+        (m, k), n = ins[0].shape, outs[0].shape[1]
+        return (
+            Cut("m", {"q": k, "s": 1, "y": n}) if m > 1 else Cut("n", {"y": 1}, consts=("w", "step", "zero", "by", "b"))
+        )
 
     def macs(self, ins: Types, outs: Types) -> int:
         """m * n * k."""

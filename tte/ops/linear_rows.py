@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tte import lanes
-from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8 = DType.F32, DType.S8
@@ -88,6 +88,11 @@ class LinearRows(Op):
         """Sizes, and the scale of each row of w."""
         (m, k), n = ins[0].shape, ins[2].shape[0]
         return {"m": m, "n": n, "k": k, "scale": _scales(ins[2])}
+
+    def cut(self, ins: Types, outs: Types) -> Cut:
+        """By rows; one row by its outputs."""
+        (m, k), n = ins[0].shape, outs[0].shape[1]
+        return Cut("m", {"q": k, "s": 1, "y": n}) if m > 1 else Cut("n", {"y": 1}, consts=("w", "scale", "b"))
 
     def macs(self, ins: Types, outs: Types) -> int:
         """m * n * k."""
