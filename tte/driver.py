@@ -14,11 +14,11 @@ from tte.learning import Learning
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
 from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
-from tte.passes.memory.plan import check_fit, fits, plan_memory
+from tte.passes.memory.plan import check_fit, fits, plan_memory, widen
 from tte.passes.memory.stream import stream
 from tte.passes.npu.by_units import by_units
 from tte.passes.npu.outlier import Outlier, Split
-from tte.passes.npu.prompts import prompt, widen
+from tte.passes.npu.prompts import prompt
 from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.fast_numerics import fast_numerics
 from tte.passes.quantize.fold_qdq import fold_qdq

@@ -226,8 +226,8 @@ class Windows:
 class MemoryPlan:
     """The arena in bytes, the states that live in it, and the slots of each function.
 
-    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN, with one
-    window. The last `queue` bytes are those through which the cpu hands over jobs.
+    `bound` is proven: no order of the calls and no places need fewer bytes, for these kernels and ALIGN. The last
+    `queue` bytes are those through which the cpu hands over jobs.
     """
 
     arena: int

@@ -32,6 +32,7 @@ class Prompt:
     after: tuple[int, ...] = ()
     early: int = 0
     windows: int = 1
+    costs: tuple[tuple[int, ...], ...] = ()  # by chunk and stage, in ticks
     runs: tuple[Run, ...] = ()
     timing: Timing | None = None  # of the last of `runs`
 

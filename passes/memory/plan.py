@@ -9,7 +9,8 @@ from tte.errors import DoesNotFit
 from tte.passes.memory.flow import flow, span
 from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
-from tte.program import QUEUE, Call, Function, MemoryPlan, Program, Slot, padded
+from tte.program import QUEUE, Call, Function, MemoryPlan, Program, Slot, Windows, padded
+from tte.prompt import PREFILL, Prompt
 from tte.target import Board
 from tte.types import DType, Value
 
@@ -27,7 +28,7 @@ def plan_memory(program: Program) -> MemoryPlan:
     puzzles = {f.name: _puzzle(f) for f in program.functions}
     functions = {f.name: tuple(_place(f, puzzles[f.name], home, base)) for f in program.functions}
     arena = max((padded(s.end) for slots in functions.values() for s in slots), default=base)
-    least = base + max((f.bound or puzzles[f.name].bound for f in program.functions), default=0)
+    least = base + max((_least(f, puzzles[f.name]) for f in program.functions), default=0)
     queue = QUEUE if program.jobs else 0
     return MemoryPlan(max(arena, base) + queue, least + queue, tuple(states), functions, queue)
 
@@ -87,6 +88,11 @@ def _padding(value: Value) -> int:
     return padded(value.type.bytes) - value.type.bytes
 
 
+def _least(function: Function, puzzle: _Puzzle) -> int:
+    """Bytes that it needs beside the states, whatever the places."""
+    return function.bound or puzzle.bound
+
+
 def _place(function: Function, puzzle: _Puzzle, home: dict[Value, int], base: int) -> Iterator[Slot]:
     """The slots of one function, scratch included; the new value of a state lies where the old one does."""
     found = arrange(puzzle.buffers, puzzle.pairs)
@@ -122,6 +128,21 @@ def _scratch(function: Function, life: _Lives) -> Iterator[tuple[int, list[Value
         elif call.scratch:
             shared.setdefault(life.over(i, i)[0], []).append(call.scratch)
     yield from shared.items()
+
+
+def widen(plan: MemoryPlan, prompt: Prompt | None) -> MemoryPlan:
+    """The plan with a window for each chunk under way, and what the units share of a prompt."""
+    if prompt is None or not prompt.stages:
+        return plan
+    values = prompt.own
+    own = [s for s in plan.functions[PREFILL] if s.value in values]
+    first, end = min(s.offset for s in own), max(padded(s.end) for s in own)
+    windows = Windows(PREFILL, prompt.windows, end - first)
+    states = max((padded(s.end) for s in plan.states), default=0)
+    room = max(plan.arena - plan.queue, first + windows.count * windows.bytes)
+    least = max(plan.bound - plan.queue, states + windows.count * _least(prompt.function, _puzzle(prompt.function)))
+    more = prompt.shared
+    return replace(plan, arena=room + more, bound=least + more, queue=more, windows=windows)
 
 
 def fits(plan: MemoryPlan, board: Board) -> bool:

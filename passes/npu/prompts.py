@@ -7,7 +7,7 @@ from dataclasses import replace
 from tte.errors import Unsupported
 from tte.ir import Module
 from tte.passes.npu.schedule import Schedule, in_order, schedule
-from tte.program import Call, Function, MemoryPlan, Program, Windows, padded
+from tte.program import Call, Function, Program
 from tte.prompt import PREFILL, Prompt
 from tte.record import Bar, Timing
 from tte.speech import context, speaks
@@ -37,8 +37,8 @@ def prompt(module: Module, program: Program, board: Board, in_flight: int | None
     last = {v: j + 1 for j in range(early) for v in touched[j]}
     after = tuple(max((last[v] for v in values), default=0) for values in touched)
     found = Prompt(function, sizes.chunk, sizes.seq, stages, after, early)
-    found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most))
-    made = [schedule(tasks(found, board, n)) for n in range(1, found.most + 1)]
+    found = replace(found, windows=min(in_flight or IN_FLIGHT, found.most), costs=_costs(found, board))
+    made = [schedule(tasks(found, n)) for n in range(1, found.most + 1)]
     return replace(found, runs=tuple(s.run for s in made), timing=_timing(made[-1]))
 
 
@@ -71,54 +71,47 @@ def _touched(function: Function, calls: tuple[Call, ...]) -> set[Value]:
     return {names[v] for c in calls for v in (*c.ins, *c.outs) if v in names}
 
 
-def tasks(prompt: Prompt, board: Board, chunks: int) -> tuple[Task, ...]:
+def tasks(prompt: Prompt, chunks: int) -> tuple[Task, ...]:
     """All of a prompt of so many chunks, chunk by chunk, with modelled costs."""
-    found, early = list[Task](), prompt.early
+    found, early, crossing = list[Task](), prompt.early, _crossing(prompt)
     for k in range(chunks):
         for j in range(prompt.length(k, chunks)):
             after = [k * early + j - 1] if j else []
             after += [(k - 1) * early + prompt.after[j] - 1] if k and prompt.after[j] else []
             after += [(k - prompt.windows + 1) * early - 1] if not j and k >= prompt.windows else []
-            cost = _ticks(prompt, board, j, k)
-            found.append(Task(k, j, prompt.unit(j), cost, tuple(after), _crossing(prompt, j)))
+            found.append(Task(k, j, prompt.unit(j), prompt.costs[k][j], tuple(after), crossing[j]))
     return tuple(found)
 
 
-def _crossing(prompt: Prompt, stage: int) -> int:
-    """Bytes of a stage's results that the other unit reads."""
-    unit = prompt.unit(stage)
-    elsewhere = {v for c in prompt.function.calls if c.unit != unit for v in c.ins}
-    return sum(v.type.bytes for c in prompt.stages[stage] for v in c.outs if v in elsewhere)
+def _crossing(prompt: Prompt) -> tuple[int, ...]:
+    """By stage, bytes of its results that the other unit reads."""
+    units: dict[Value, set[str]] = {}
+    for call in prompt.function.calls:
+        for v in call.ins:
+            units.setdefault(v, set()).add(call.unit)
+    return tuple(
+        sum(v.type.bytes for c in calls for v in c.outs if units.get(v, set()) - {c.unit}) for calls in prompt.stages
+    )
 
 
-def _ticks(prompt: Prompt, board: Board, stage: int, chunk: int) -> int:
-    """What a stage takes, by the costs of its unit."""
-    costs, total = board.units[prompt.unit(stage)].costs, 0
+def _costs(prompt: Prompt, board: Board) -> tuple[tuple[int, ...], ...]:
+    """By chunk and stage, what it takes by the costs of its unit."""
     changing = {v for pair in prompt.function.updates for v in pair}
     renewed = {new for _, new in prompt.function.updates}
-    for call in prompt.stages[stage] if costs else ():
-        share = _share(prompt, chunk, bool(renewed & {*call.outs}))
-        reads = bool(changing & {*call.ins})
-        moved = sum(v.type.bytes * (share if v in changing else 1.0) for v in (*call.ins, *call.outs))
-        elements = sum(v.type.size * (share if v in changing else 1.0) for v in call.outs)
-        macs = call.node.op.macs(*call.node.types) * (share if reads else 1.0)
-        total += costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
-    return total
+
+    def ticks(call: Call, chunk: int) -> int:
+        touched = changing & {*call.ins, *call.outs}
+        share = _share(prompt, chunk, not renewed.isdisjoint(call.outs)) if touched else 1.0
+        moved = sum(v.type.bytes * (share if v in touched else 1.0) for v in (*call.ins, *call.outs))
+        elements = sum(v.type.size * (share if v in touched else 1.0) for v in call.outs)
+        macs, costs = call.node.op.macs(*call.node.types) * share, board.units[call.unit].costs
+        return costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
+
+    chunks = range(prompt.most)
+    return tuple(tuple(sum(ticks(c, k) for c in calls) for calls in prompt.stages) for k in chunks)
 
 
 def _share(prompt: Prompt, chunk: int, writes: bool) -> float:
     """Of a cache: what a chunk writes, or what its tokens see on the average."""
     rows = prompt.chunk if writes else chunk * prompt.chunk + (prompt.chunk + 1) / 2
     return min(1.0, rows / prompt.seq)
-
-
-def widen(plan: MemoryPlan, prompt: Prompt | None) -> MemoryPlan:
-    """The plan with a window for each chunk under way, and what the units share of a prompt."""
-    if prompt is None or not prompt.stages:
-        return plan
-    own = [s for s in plan.functions[PREFILL] if s.value in prompt.own]
-    first, end = min(s.offset for s in own), max(padded(s.end) for s in own)
-    windows = Windows(PREFILL, prompt.windows, end - first)
-    room = max(plan.arena - plan.queue, first + windows.count * windows.bytes)
-    more = prompt.shared - plan.queue
-    return replace(plan, arena=room + prompt.shared, bound=plan.bound + more, queue=prompt.shared, windows=windows)

@@ -134,9 +134,9 @@ def same(answer: tuple[Array, dict[str, Array]], n: int) -> None:
         np.testing.assert_array_equal(answer[1][name][:n].view(np.uint32), states[name][:n].view(np.uint32))
 
 
-def legal(prompt: Prompt, board: Board, chunks: int, rng: random.Random) -> bytes:
+def legal(prompt: Prompt, chunks: int, rng: random.Random) -> bytes:
     """A table at random: any order in which a task comes after those that it waits for, cut by units."""
-    todo = tasks(prompt, board, chunks)
+    todo = tasks(prompt, chunks)
     left, done = list(range(len(todo))), set[int]()
     order: dict[str, list[int]] = {"cpu": [], NPU: []}
     while left:
@@ -195,7 +195,7 @@ def any_order(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speaker, Path]:
 def orders(found: Speaker, rng: random.Random) -> Iterator[tuple[int, Command]]:
     """Prompts of 2 to 5 chunks with tables at random."""
     for n in (16, 19, 32, 40):
-        yield n, found.asked(n, legal(found.prompt, found.board, -(-n // CHUNK), rng))
+        yield n, found.asked(n, legal(found.prompt, -(-n // CHUNK), rng))
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -275,6 +275,8 @@ def test_windows_are_checked() -> None:
     windows = compiled.plan.windows
     assert windows
     assert compiled.plan.arena == TINY.layers * 2 * 40 * 8 * 4 + 4 * windows.bytes + compiled.plan.queue
+    one = compile_model(model(), load_board("phone-host"), Options(in_flight=1)).plan
+    assert compiled.plan.bound - one.bound == 3 * (one.bound - one.queue - 2 * TINY.layers * 40 * 8 * 4)
     for wrong, words in (
         (replace(windows, bytes=windows.bytes - ALIGN), "windows overlap"),
         (replace(windows, bytes=windows.bytes + 4), "windows overlap"),
