@@ -37,11 +37,12 @@ from tte.passes.npu.outlier import Split
 from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.passes.npu.shapes import QWEN, TWO_TO_ONE, layer_stages
 from tte.passes.npu.stages import joined, split_attention, tasks_of
+from tte.passes.threads import Threads
 from tte.target import Board, Costs, load_board
 from tte.timetable import Tasks
 from tte.types import NPU
 
-CHUNKS, LAYERS, PARTS, VOCAB = 4, 24, 4, 4096
+CHUNKS, LAYERS, PARTS, THREADS, VOCAB = 4, 24, 4, 4, 4096
 OFF = 0.02  # by which the board's figures may miss the counted ones
 
 
@@ -70,7 +71,7 @@ def compiled(board: Board, vocab: int, run: bool) -> bool:
     """Compile and build; print bytes. False if a bar is missed, or a chunk's logits aren't numpy's."""
     module, splits = model(vocab)
     start = time.monotonic()
-    done = compile_model(module, board, Options(splits=splits))
+    done = compile_model(module, board, Options(splits=splits, threads=Threads(THREADS)))
     with tempfile.TemporaryDirectory() as name:
         done.write(Path(name))
         written = time.monotonic()
@@ -172,9 +173,11 @@ def show(name: str, tasks: Tasks, tick: str) -> tuple[Schedule, bool]:
 
 def rates(cpu: Costs, npu: Costs) -> None:
     """What becomes of it if the cpu is slower or faster than assumed, beside the same npu."""
-    print(f"gain and bubble by instructions a microsecond of the cpu: the program's stages; attention in {PARTS} parts")
-    for rate in (6000, 8000, 9000, 10000, 11000, 12000, 18000, 24000):
-        stages = layer_stages(QWEN, CHUNK, replace(cpu, per_us=float(rate)), npu) * LAYERS
+    print(
+        f"gain and bubble by instructions a microsecond of a thread: the program's stages; attention in {PARTS} parts"
+    )
+    for rate in (2000, 3000, 4000, 5000, 6000, 9000, 12000):
+        stages = layer_stages(QWEN, CHUNK, replace(cpu, per_us=float(rate)), npu, THREADS) * LAYERS
         row = f"  {rate:6,}"
         for tasks in (joined(stages, CHUNKS), tasks_of(split_attention(stages, PARTS), CHUNKS)):
             found = schedule(tasks)
@@ -203,8 +206,9 @@ def main() -> int:
         npu, packed = counted(hvx, npu, on_npu(), {})
         held += [right, packed]
     held.append(show("2:1", tasks_of(TWO_TO_ONE * LAYERS, CHUNKS), "us")[1])
-    stages = layer_stages(QWEN, CHUNK, cpu, npu) * LAYERS
-    print(f"in a microsecond the cpu does {cpu.per_us:,.0f} instructions, the npu {npu.per_us:,.0f} packets (modelled)")
+    stages = layer_stages(QWEN, CHUNK, cpu, npu, THREADS) * LAYERS
+    print(f"in a microsecond each of {THREADS} threads does {cpu.per_us:,.0f} instructions, the npu", end=" ")
+    print(f"{npu.per_us:,.0f} packets (modelled)")
     found, fine = show("counted, in the stages of the program", joined(stages, CHUNKS), "ns")
     apart = {f"counted, attention in {n} part{'s' * (n > 1)}": split_attention(stages, n) for n in (1, PARTS)}
     held += [fine, *(show(name, tasks_of(split, CHUNKS), "ns")[1] for name, split in apart.items())]

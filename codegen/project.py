@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,11 +15,11 @@ from tte.codegen.kinds import language
 from tte.codegen.large import ALIGN, Large, large
 from tte.codegen.loops import Round, rounds
 from tte.codegen.page import REPORT, page
-from tte.codegen.steps import Step, Weights, arguments, steps, weights
+from tte.codegen.steps import Stage, Staged, Step, Weights, arguments, pieces, shared, slots_of, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
 from tte.op import Values
-from tte.program import Call, Cascade, Function, MemoryPlan, Piece, Program, Slot
+from tte.program import Call, Cascade, Function, MemoryPlan, Piece, Program
 from tte.prompt import Prompt
 from tte.record import PLAN, Pruned
 from tte.speech import Context, Speech
@@ -57,18 +57,20 @@ def render(
     states = layout(program.states)
     staged = prompt if prompt and prompt.stages else None
     view = _view(program, plan, board, speech) | {"kept": states if states.bytes else None} | part.view
-    pool = any(c.pieces for f in program.functions for c in f.calls)
-    view |= {"prompt": prompt, "own_stages": _stages(staged, plan, part), "jobs": _jobs(program, staged)}
+    jobs, pool = _jobs(program, staged), any(c.pieces for f in program.functions for c in f.calls)
+    view |= {"prompt": prompt, "own_stages": [*_stages(staged, plan, part)], "jobs": jobs}
     view |= {"sources": _sources(board, part, npu, pool), "npu_sources": _npu_sources(npu)}
     names = ("model.h", "model.c", "weights.c", "main.c", "Makefile", *(TOKENIZER if speech else ()))
     files = {name: ENV.get_template(f"{name}.j2").render(view).encode() for name in names}
     files |= _large(part, view)
     if npu:
-        files |= _beside(program, plan, npu, view | {"own_stages": _stages(staged, plan, npu)}, _jobs(program, staged))
-    shared = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
-    shared += ["tte_prompt.h" if staged else "tte_queue.h"] if npu else []
+        files |= _beside(
+            program, plan, npu, view | {"own_stages": [*_stages(staged, plan, npu)]}, _jobs(program, staged)
+        )
+    always = ["tte.h", *(["tte_checkpoint.h"] if states.bytes else []), *(SPOKEN if speech else ())]
+    always += ["tte_prompt.h" if staged else "tte_queue.h"] if npu else []
     headers = {h for p in (part, npu) if p for h in p.headers}
-    files |= dict(_runtime([*shared, *(f"kernels/{h}" for h in sorted(headers))]))
+    files |= dict(_runtime([*always, *(f"kernels/{h}" for h in sorted(headers))]))
     files |= {f"board/{name}": path.read_bytes() for name, path in board_files(board, npu is not None, pool).items()}
     if board.cpu.linker:
         files["board/memory.ld"] = memory_ld(board).encode()
@@ -141,10 +143,10 @@ def _view(program: Program, plan: MemoryPlan, board: Board, speech: Speech | Non
         "program": program,
         "plan": plan,
         "board": board,
-        "slots": partial(_slots, plan),
+        "slots": partial(slots_of, plan),
         "call_name": _function_name,
         "blocks": partial(_blocks, plan, symbols),
-        "shared": partial(_shared, plan, symbols),
+        "shared": partial(shared, plan, symbols),
         "incoming": partial(_incoming, plan),
         "assigned": _assigned,
         "declared": _declared,
@@ -165,16 +167,14 @@ def _jobs(program: Program, staged: Prompt | None) -> dict[Call, int]:
     return {c: i for i, c in enumerate(one)}
 
 
-def _stages(staged: Prompt | None, plan: MemoryPlan, part: _Part) -> list[tuple[int, list[tuple[Call, list[str]]]]]:
-    """The unit's stages of a chunk: their numbers, their calls and what those pass."""
-    if staged is None:
-        return []
-    slots, own, symbols = _slots(plan, staged.function), staged.own, part.constants.symbols
-    return [
-        (j, [(c, arguments(c, slots, symbols, own=own)) for c in calls])
-        for j, calls in enumerate(staged.stages)
-        if calls and calls[0] in part.step_of
-    ]
+def _stages(staged: Prompt | None, plan: MemoryPlan, part: _Part) -> Iterator[Stage]:
+    """The unit's stages of a chunk, but for an empty one."""
+    slots = slots_of(plan, staged.function) if staged else {}
+    for number, calls in enumerate(staged.stages if staged else ()):
+        if staged and calls and staged.unit(number) == part.name:
+            passed = [(c, arguments(c, slots, part.constants.symbols, own=staged.own)) for c in calls]
+            found = (Staged(c, args, pieces(c, "part", args) if c.pieces else None) for c, args in passed)
+            yield Stage(number, tuple(found))
 
 
 def _beside(
@@ -182,7 +182,7 @@ def _beside(
 ) -> dict[str, bytes]:
     """The npu's jobs and weights."""
     done = [
-        (c, arguments(c, _slots(plan, f), npu.constants.symbols))
+        (c, arguments(c, slots_of(plan, f), npu.constants.symbols))
         for f in program.functions
         for c in f.calls
         if c in jobs
@@ -216,10 +216,6 @@ def _given(function: Function) -> Values:
     return found.given if found else function.ins
 
 
-def _slots(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
-    return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
-
-
 def _told(step_of: Mapping[Call | Piece, Step], step: Step) -> str:
     """What a step computes, and for which layers."""
     users = (one for one, used in step_of.items() if used is step)
@@ -246,30 +242,11 @@ def _present(step: Step) -> list[str]:
     return [name for _, name in step.pointers[1:] if name in step.call.kernel.takes and name != "c"]
 
 
-def _shared(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Shared]:
-    """The calls that threads share."""
-    slots = _slots(plan, function)
-    for call in function.calls:
-        args = arguments(call, slots, symbols) if call.pieces else []
-        pieces = ((p, [f"{a} + {n}" if n else a for a, n in zip(args, p.later, strict=True)]) for p in call.pieces)
-        if call.pieces:
-            yield Shared(call, f"part_{function.name}_{call.node.outs[0].name}", tuple(pieces))
-
-
 def _rest(step: Step) -> list[str]:
     """What a step passes to its kernel after input 0."""
     given = [name for _, name in step.pointers[1:]]
     known = {**dict(zip(given, given, strict=True)), "r": "r" if step.loop else "0"}
     return [known.get(name, "NULL") for name in step.call.kernel.takes] or given
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """A call that threads share: the name of what makes one piece, and the arguments of each."""
-
-    call: Call
-    name: str
-    pieces: tuple[tuple[Piece, list[str]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +260,7 @@ class Block:
 
 def _blocks(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterable[Block]:
     """The calls of a function in turn, with their arguments."""
-    slots = _slots(plan, function)
+    slots = slots_of(plan, function)
     for calls, cascade in function.blocks:
         block = [function.calls[i] for i in calls]
         counts = Counter(cascade.order if cascade else ())
@@ -312,7 +289,7 @@ def _incoming(plan: MemoryPlan, function: Function) -> Incoming | None:
     if function.arrival is None:
         return None
     (x,) = function.arrival.outs
-    count, slot = x.type.shape[1], _slots(plan, function)[x]
+    count, slot = x.type.shape[1], slots_of(plan, function)[x]
     return Incoming(x, count, x.type.bytes // count, slot.rows or count, slot.offset)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tte.codegen.cfmt import CTYPES, number
 from tte.op import Scalars, Window
-from tte.program import Call, Piece, Program, Slot
+from tte.program import Call, Function, MemoryPlan, Piece, Program, Slot
 from tte.types import Array, TensorType, Value
 
 
@@ -188,3 +188,48 @@ def arguments(
     passed += [place(v, v.type.dtype.c, rowwise and call.kernel.form != "accumulate") for v in call.outs]
     passed += [f"(int8_t *)({base(call.scratch)} + {slots[call.scratch].offset})"] if call.scratch else []
     return passed + (["0"] if call.kernel.form == "channels" else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A call that threads share: the name of what makes one piece, and the arguments of each."""
+
+    call: Call
+    name: str
+    pieces: tuple[tuple[Piece, list[str]], ...]
+
+
+def slots_of(plan: MemoryPlan, function: Function) -> dict[Value, Slot]:
+    """Where a function's values lie."""
+    return {s.value: s for s in (*plan.states, *plan.functions[function.name])}
+
+
+def shared(plan: MemoryPlan, symbols: Mapping[tuple[Call, str], str], function: Function) -> Iterator[Shared]:
+    """The calls that threads share."""
+    slots = slots_of(plan, function)
+    for call in function.calls:
+        if call.pieces:
+            yield pieces(call, f"part_{function.name}", arguments(call, slots, symbols))
+
+
+def pieces(call: Call, prefix: str, args: list[str]) -> Shared:
+    """A call's pieces, where the whole call passes `args`."""
+    cut = ((p, [f"{a} + {n}" if n else a for a, n in zip(args, p.later, strict=True)]) for p in call.pieces)
+    return Shared(call, f"{prefix}_{call.node.outs[0].name}", tuple(cut))
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A call of a stage: what it passes, and its pieces, if threads share it."""
+
+    call: Call
+    args: list[str]
+    shared: Shared | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a chunk, which is not empty."""
+
+    number: int
+    calls: tuple[Staged, ...]

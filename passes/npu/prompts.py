@@ -105,7 +105,8 @@ def _costs(prompt: Prompt, board: Board) -> tuple[tuple[int, ...], ...]:
         moved = sum(v.type.bytes * (share if v in touched else 1.0) for v in (*call.ins, *call.outs))
         elements = sum(v.type.size * (share if v in touched else 1.0) for v in call.outs)
         macs, costs = call.node.op.macs(*call.node.types) * share, board.units[call.unit].costs
-        return costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
+        whole = costs.of(call.node.op.label(), round(macs), round(elements), round(moved)) if costs else 0
+        return -(-whole // max(1, len(call.pieces)))
 
     chunks = range(prompt.most)
     return tuple(tuple(sum(ticks(c, k) for c in calls) for calls in prompt.stages) for k in chunks)

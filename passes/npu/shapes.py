@@ -50,14 +50,15 @@ class Work:
     moved: int
 
 
-def layer_stages(shape: LayerShape, chunk: int, cpu: Costs, npu: Costs) -> tuple[Stage, ...]:
+def layer_stages(shape: LayerShape, chunk: int, cpu: Costs, npu: Costs, threads: int = 1) -> tuple[Stage, ...]:
     """Its subgraphs for chunks of so many tokens: s8 goes to the NPU, sums in s32 come from it.
 
+    So many threads of the CPU, each as fast as `cpu` says, share attention, as passes/threads.py has it.
     A matmul's graph holds its s8 weights and a scale for each column, those behind it the weights of hot channels;
     attention's a row of scores. Activations aren't counted, as all graphs share the arena.
     """
     d, h, kv = shape.dim, shape.hidden, shape.kv
-    parts = _Parts(shape, chunk, cpu, npu)
+    parts = _Parts(shape, chunk, cpu, npu, threads)
     norm = (parts.each("rms_norm", d, 2 * F32), parts.each("quantize", d, F32 + 1))
     qkv = parts.sums(d, d + 2 * kv)
     rows = parts.each("rope", d + kv, 2 * F32), parts.each("cache_rows", 2 * kv, 2 * F32)
@@ -86,6 +87,7 @@ class _Parts:
     chunk: int
     cpu: Costs
     npu: Costs
+    threads: int
 
     def each(self, op: str, elements: int, moved: int) -> Work:
         """Elementwise, so many elements a token, each with so many bytes."""
@@ -113,4 +115,5 @@ class _Parts:
         moved, row = chunk * F32 * 2 * (d + kv), F32 * chunk
         first = self.cpu.of("attention", 2 * d * seen, chunk * d, moved)
         both = self.cpu.of("attention", 2 * d * (seen + chunk * chunk), chunk * d, moved + chunk * F32 * 2 * kv)
-        return Stage("attention", "cpu", first, attention=True, growth=both - first, bytes=row, bytes_growth=row)
+        cost, growth = (-(-ticks // self.threads) for ticks in (first, both - first))
+        return Stage("attention", "cpu", cost, attention=True, growth=growth, bytes=row, bytes_growth=row)

@@ -25,6 +25,7 @@ from tte.ir import Module
 from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.npu.prompts import prompt, tasks
 from tte.passes.npu.schedule import schedule
+from tte.passes.threads import Threads
 from tte.program import ALIGN
 from tte.prompt import Prompt
 from tte.record import read_record
@@ -102,9 +103,11 @@ class Speaker:
             same(answer, n)
 
 
-def speaker(folder: Path, name: str, in_flight: int | None = None, chunk: int = CHUNK) -> Speaker:
+def speaker(
+    folder: Path, name: str, in_flight: int | None = None, chunk: int = CHUNK, threads: Threads | None = None
+) -> Speaker:
     module, board = model(chunk), usable(name)
-    compiled = compile_model(module, board, Options(tokenizer=tokenizer(), in_flight=in_flight))
+    compiled = compile_model(module, board, Options(tokenizer=tokenizer(), in_flight=in_flight, threads=threads))
     compiled.write(folder)
     found = prompt(compiled.module, compiled.program, board, in_flight)
     assert found
@@ -173,8 +176,10 @@ def test_more_chunks_than_a_table_has(tmp_path: Path) -> None:
     found.check(found.elf(CHECK=1), (24, 25, 40))
 
 
-def test_two_processes(tmp_path: Path) -> None:
-    found = speaker(tmp_path, "phone-npu")
+@pytest.mark.parametrize("threads", [None, Threads(2, least=0)])
+def test_two_processes(threads: Threads | None, tmp_path: Path) -> None:
+    """Also where threads of the cpu share calls."""
+    found = speaker(tmp_path, "phone-npu", threads=threads)
     found.check(found.elf(CHECK=1), (8, 31))
 
 
@@ -207,9 +212,10 @@ def test_any_legal_order(any_order: tuple[Speaker, Path], rng: random.Random) ->
         same(answer, n)
 
 
-def test_any_legal_order_without_races(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [None, Threads(3, least=0)])
+def test_any_legal_order_without_races(threads: Threads | None, tmp_path: Path) -> None:
     """Under the sanitizer of threads."""
-    found, rng = by_table(speaker(tmp_path, "phone-host")), random.Random(1)
+    found, rng = by_table(speaker(tmp_path, "phone-host", threads=threads)), random.Random(1)
     asked = [c for _ in range(3) for c in orders(found, rng)]
     for (n, _), answer in zip(asked, found.answers(found.elf(sanitize=True), *(c for _, c in asked)), strict=True):
         same(answer, n)
