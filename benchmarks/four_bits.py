@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tte.arith.progressive import symmetric
 from tte.frontend.llama2c import import_llama2c
 from tte.ir import Module, Node
+from tte.language.reading import loss, sample
 from tte.ops.linear import Linear
 from tte.passes.quantize.rows import Rows
-from tte.progressive import symmetric
-from tte.reading import loss, sample
 from tte.target import load_board
 from tte.types import Array
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.calibration import Trial, calibrate, observe, plain
 from tte.frontend.llama2c import import_llama2c
 from tte.ir import Module
+from tte.language.calibration import Trial, calibrate, observe, plain
+from tte.language.reading import loss, sample
 from tte.passes.npu.outlier import Outlier
-from tte.reading import loss, sample
 from tte.target import load_board
 from tte.types import Array
 

@@ -20,9 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tte import progressive
+from tte.arith import progressive
 from tte.driver import Compiled, Options, compile_model
-from tte.emulate import build, run_elf
 from tte.ir import Builder, Module
 from tte.op import Example, Op
 from tte.ops.add import Add
@@ -38,6 +37,7 @@ from tte.ops.round_grad import RoundGrad
 from tte.ops.rounded_bias_grad import RoundedBiasGrad
 from tte.ops.rounded_grad_w import RoundedGradW
 from tte.ops.rounded_grad_x import RoundedGradX
+from tte.running.emulate import build, run_elf
 from tte.target import Board, load_board
 from tte.types import DType, Quant, Rounding, TensorType
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from tte.driver import SIMPLIFY, Options, compile_model, run_passes
-from tte.emulate import build, infer
 from tte.frontend.onnx import import_onnx
 from tte.frontend.tflite import import_tflite
 from tte.interp import interpret
+from tte.running.emulate import build, infer
 from tte.target import Board, load_board
 from tte.types import Array, DType, TensorType
 

@@ -25,10 +25,7 @@ from layers import measure
 
 from tte.codegen.svg import svg
 from tte.driver import Compiled, Options, compile_model
-from tte.elf import sizes
-from tte.emulate import build, call, play
 from tte.frontend.decoder import Config, decoder
-from tte.gantt import gantt
 from tte.interp import interpret
 from tte.ir import Module
 from tte.ops.attention import Attention
@@ -38,6 +35,9 @@ from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.passes.npu.shapes import QWEN, TWO_TO_ONE, layer_stages
 from tte.passes.npu.stages import joined, split_attention, tasks_of
 from tte.passes.threads import Threads
+from tte.pictures.gantt import gantt
+from tte.running.elf import sizes
+from tte.running.emulate import build, call, play
 from tte.target import Board, Costs, load_board
 from tte.timetable import Tasks
 from tte.types import NPU

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tte.course import Schedule
 from tte.ir import Module, Node
 from tte.passes.training.autodiff import active
+from tte.training.course import Schedule
 from tte.types import Array, DType, Value
 
 Rule = Literal["stochastic", "master", "residual8", "nearest", "truncate"]

@@ -14,13 +14,13 @@ from typing import get_args
 
 import numpy as np
 
-from tte.device import Device
 from tte.driver import Options, Training, compile_model
-from tte.emulate import build
-from tte.learning import Gradients, Learning
 from tte.load import load_model
-from tte.plan import load_plan
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.target import load_board
+from tte.training.learning import Gradients, Learning
+from tte.training.plan import load_plan
 
 MODEL = "mcunet-5fps-int8.onnx"
 PLANS = ("mcunet-5fps-49kb", "mcunet-5fps-99kb")

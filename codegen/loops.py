@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from tte.channels import cut
 from tte.program import Call, Inner, Slot
+from tte.shapes.channels import cut
 from tte.types import DType, TensorType, Value
 
 

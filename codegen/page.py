@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tte.codegen.jinja import environment
-from tte.gantt import gantt
 from tte.peak import describe, peak
-from tte.picture import COLOURS, HATCHED, WIDTH, Picture
-from tte.pruning import pruning
+from tte.pictures.gantt import gantt
+from tte.pictures.picture import COLOURS, HATCHED, WIDTH, Picture
+from tte.pictures.pruning import pruning
+from tte.pictures.timeline import timeline
+from tte.pictures.tradeoff import tradeoff
 from tte.record import Measured, Point, Record, Timing
-from tte.timeline import timeline
 from tte.timetable import Run, Task
-from tte.tradeoff import tradeoff
 
 REPORT = "report.html"
 ENV = environment(autoescape=True)

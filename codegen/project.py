@@ -18,11 +18,11 @@ from tte.codegen.page import REPORT, page
 from tte.codegen.steps import Stage, Staged, Step, Weights, arguments, pieces, shared, slots_of, steps, weights
 from tte.codegen.tell import record
 from tte.errors import DoesNotFit
+from tte.language.prompt import Prompt
+from tte.language.speech import Context, Speech
 from tte.op import Values
 from tte.program import Call, Cascade, Function, MemoryPlan, Piece, Program
-from tte.prompt import Prompt
 from tte.record import PLAN, Pruned
-from tte.speech import Context, Speech
 from tte.states import layout
 from tte.target import BOARDS, Board, Unit, board_files, board_sources, link_flags, memory_ld
 from tte.types import NPU, Value

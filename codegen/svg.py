@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tte.codegen.jinja import environment
-from tte.picture import COLOURS, HATCHED, WIDTH, Picture
+from tte.pictures.picture import COLOURS, HATCHED, WIDTH, Picture
 
 ENV = environment(autoescape=True)
 

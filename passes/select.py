@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tte.channels import parameters
 from tte.errors import Unsupported
 from tte.ir import Graph, Module, Node, State
 from tte.op import Consts, Kernel, Params
 from tte.program import Call, Candidate, Function, Program
+from tte.shapes.channels import parameters
 from tte.target import Board, Unit
 from tte.types import NPU, DType, TensorType, Value
 

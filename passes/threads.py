@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, prod
 
-from tte.lanes import LANES
+from tte.layouts.lanes import LANES
 from tte.op import Cut
 from tte.program import Call, Piece, Program, padded
 from tte.types import Array, DType, TensorType, Value

@@ -4,7 +4,7 @@
 
 #include "tte/tte.h"
 
-/** Extents, and strides of a and b in elements (0: repeated); see tte/broadcast.py. */
+/** Extents, and strides of a and b in elements (0: repeated); see tte/shapes/broadcast.py. */
 #define TTE_BROADCAST_PARAMS int32_t n0, n1, n2, n3, a0, a1, a2, a3, b0, b1, b2, b3
 
 /** Statements for each element of the result in turn, made of a[ia] and b[ib]. */

@@ -1,5 +1,5 @@
 /**
- * @file tte_chunk.h  Where the rows of a chunk of tokens lie in a sequence, bit for bit tte/chunk.py.
+ * @file tte_chunk.h  Where the rows of a chunk of tokens lie in a sequence, bit for bit tte/shapes/chunk.py.
  * span = (start, count): row i of a chunk is position start + i, and rows from `count` on are padding.
  */
 #ifndef TTE_CHUNK_H

@@ -1,5 +1,5 @@
 /**
- * @file tte_codes.h  Rows of keys and values in few bits, with scales for each head, bit for bit tte/codes.py.
+ * @file tte_codes.h  Rows of keys and values in few bits, with scales for each head, bit for bit tte/arith/codes.py.
  * 8 bits: a scale for each head. 4 bits: two codes to a byte, the lower first; a step and a least for each head.
  */
 #ifndef TTE_CODES_H

@@ -1,4 +1,4 @@
-/** @file tte_fixed.h  How sums of products become int8 again, bit for bit tte/fixed.py. Right shifts are arithmetic. */
+/** @file tte_fixed.h  How sums of products become int8 again, bit for bit tte/arith/fixed.py. Right shifts are arithmetic. */
 #ifndef TTE_FIXED_H
 #define TTE_FIXED_H
 
@@ -61,7 +61,7 @@ static inline int32_t tte_divide_by_power(int32_t x, int32_t shift)
 
 /**
  * The sum of a channel in units of the result, before zero point and clamp. `m` and `shift` are the channel's constants
- * (tte/fixed.py: channels). |acc| <= 3 * 2^30 cannot overflow; a sum past 32 bits saturates under TTE_TFLITE.
+ * (tte/arith/fixed.py: channels). |acc| <= 3 * 2^30 cannot overflow; a sum past 32 bits saturates under TTE_TFLITE.
  */
 static inline int32_t tte_finish(int32_t rounding, int64_t acc, int32_t m, int32_t shift)
 {

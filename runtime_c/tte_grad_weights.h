@@ -15,7 +15,7 @@ typedef struct {
     int32_t g_pitch, y_pitch; /* elements from one pixel to the next */
 } tte_conv_grad_x_params;
 
-/** How weights lie: as they come, or pointwise s8 as words {a0, b0, a1, b1} of two filters (tte/dsp.py: by_pairs). */
+/** How weights lie: as they come, or pointwise s8 as words {a0, b0, a1, b1} of two filters (tte/layouts/dsp.py: by_pairs). */
 enum { TTE_WEIGHTS_F32, TTE_WEIGHTS_S8, TTE_WEIGHTS_PAIRS };
 
 /** Weights in one tensor or (rest not NULL) in two. */

@@ -1,4 +1,4 @@
-/** @file tte_math.h  Functions of floats by + - * / alone, bit for bit tte/floatmath.py. */
+/** @file tte_math.h  Functions of floats by + - * / alone, bit for bit tte/arith/floatmath.py. */
 #ifndef TTE_MATH_H
 #define TTE_MATH_H
 

@@ -1,4 +1,4 @@
-/** @file tte_random.h  Random bits from counters, bit for bit tte/random.py: what was drawn before doesn't matter. */
+/** @file tte_random.h  Random bits from counters, bit for bit tte/arith/random.py: what was drawn before doesn't matter. */
 #ifndef TTE_RANDOM_H
 #define TTE_RANDOM_H
 

@@ -1,4 +1,4 @@
-/** @file tte_sampler.h  Draws the next token from logits, bit for bit tte/sampler.py. */
+/** @file tte_sampler.h  Draws the next token from logits, bit for bit tte/language/sampler.py. */
 #ifndef TTE_SAMPLER_H
 #define TTE_SAMPLER_H
 

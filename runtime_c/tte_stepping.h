@@ -1,4 +1,4 @@
-/** @file tte_stepping.h  How weights take steps that may be far below one, bit for bit tte/stepping.py. */
+/** @file tte_stepping.h  How weights take steps that may be far below one, bit for bit tte/arith/stepping.py. */
 #ifndef TTE_STEPPING_H
 #define TTE_STEPPING_H
 

@@ -1,5 +1,5 @@
 /**
- * @file tte_tokenizer.h  Text as tokens, and back: byte-pair encoding, as tte/tokenizer.py does it.
+ * @file tte_tokenizer.h  Text as tokens, and back: byte-pair encoding, as tte/language/tokenizer.py does it.
  * Source: github.com/karpathy/llama2.c, run.c.
  */
 #ifndef TTE_TOKENIZER_H

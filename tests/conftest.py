@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import Call
 
-from tte.emulate import missing_tools
+from tte.running.emulate import missing_tools
 from tte.target import Board, boards, load_board
 
 
@@ -49,8 +49,8 @@ def shared() -> Path:
 @pytest.fixture
 def tte(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Run a command line in an empty folder: exit code, stdout, stderr."""
-    from tte import console  # noqa: PLC0415 slow to import, and most tests don't need it
-    from tte.cli import app  # noqa: PLC0415
+    from tte.cli import console  # noqa: PLC0415 slow to import, and most tests don't need it
+    from tte.cli.main import app  # noqa: PLC0415
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "PATIENCE", 600)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from tte.driver import Compiled, Options, compile_model
-from tte.emulate import run_elf
 from tte.ir import Builder, Graph, Module, Node, State
 from tte.op import Example, Kernel
 from tte.ops import all_ops
 from tte.program import Candidate
+from tte.running.emulate import run_elf
 from tte.target import Board
 
 

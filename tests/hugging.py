@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tte.tokenizer import Tokenizer
+from tte.language.tokenizer import Tokenizer
 
 ADDED = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
 

@@ -8,13 +8,13 @@ from itertools import combinations, permutations
 
 from hypothesis import strategies as st
 
+from tte.checker.replay import check_plan
 from tte.ir import Node
 from tte.op import Kernel
 from tte.ops.add import Add
 from tte.passes.memory.order import order
 from tte.passes.memory.plan import plan_memory
 from tte.program import Call, Function, MemoryPlan, Program
-from tte.replay import check_plan
 from tte.types import DType, TensorType, Value
 
 

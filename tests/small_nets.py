@@ -12,7 +12,7 @@ from tte.ops.average_pool import AveragePool
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.ops.reshape import Reshape
-from tte.plan import Part, TrainPlan
+from tte.training.plan import Part, TrainPlan
 from tte.types import Array, DType, Quant, TensorType, Value
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tte.frontend.decoder import Config, decoder
-from tte.generate import Request
 from tte.interp import interpret
 from tte.ir import Graph, Module
-from tte.speech import context
-from tte.tokenizer import BOS, EOS, Tokenizer
+from tte.language.generate import Request
+from tte.language.speech import context
+from tte.language.tokenizer import BOS, EOS, Tokenizer
 from tte.types import Array
 
 WORDS = (

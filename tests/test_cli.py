@@ -13,10 +13,12 @@ from conftest import installed, usable
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from tte import cli_options, console, session
+from tte.cli import console
+from tte.cli import options as cli_options
 from tte.errors import InternalError
 from tte.interp import interpret
-from tte.session import open_project
+from tte.running import session
+from tte.running.session import open_project
 from tte.target import Board, boards
 
 KEYS = {"model", "board", "outputs", "layers", "instructions", "arena_bytes", "sram_bytes", "weights_bytes"}
@@ -270,8 +272,8 @@ def test_doctor_names_one_command(tte: Call, monkeypatch: pytest.MonkeyPatch) ->
     def build(folder: Path, board: Board) -> Path:
         raise InternalError(board.name, "broken")
 
-    monkeypatch.setattr("tte.cli_about.missing_tools", lambda b: ("cc",) if b.name in {"hexagon", "riscv32"} else ())
-    monkeypatch.setattr("tte.cli_about.build", build)
+    monkeypatch.setattr("tte.cli.about.missing_tools", lambda b: ("cc",) if b.name in {"hexagon", "riscv32"} else ())
+    monkeypatch.setattr("tte.cli.about.build", build)
     told = json.loads(tte("doctor", "--json")[1])
     trouble = {b["name"]: b["trouble"] for b in told["boards"]}
     assert trouble["hexagon"] == "missing: cc"

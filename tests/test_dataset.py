@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tte.audio import log_mel, recording
-from tte.dataset import Inputs, read_dataset
+from tte.data.audio import log_mel, recording
+from tte.data.dataset import Inputs, read_dataset
+from tte.data.feed import Pixels
 from tte.errors import TteError
-from tte.feed import Pixels
 from tte.types import Array, DType, Quant, TensorType, Value
 
 GREY = Value("x", TensorType((1, 1, 8, 6), DType.F32))

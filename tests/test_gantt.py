@@ -10,9 +10,9 @@ from conftest import installed
 from PIL import Image, ImageColor
 
 from tte.codegen.svg import svg
-from tte.gantt import IDLE, KINDS, LEFT, RIGHT, gantt
-from tte.picture import COLOURS, WIDTH, Box, Line, Text
-from tte.png import DPI, write_png
+from tte.pictures.gantt import IDLE, KINDS, LEFT, RIGHT, gantt
+from tte.pictures.picture import COLOURS, WIDTH, Box, Line, Text
+from tte.pictures.png import DPI, write_png
 from tte.timetable import Task, follow
 from tte.types import NPU
 

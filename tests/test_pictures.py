@@ -17,12 +17,12 @@ from tte.driver import Compiled, Options, compile_model
 from tte.frontier import frontier
 from tte.load import load_model
 from tte.peak import explain, peak
-from tte.picture import COLOURS, WIDTH, Box, Picture, Text
-from tte.png import DPI, write_png
+from tte.pictures.picture import COLOURS, WIDTH, Box, Picture, Text
+from tte.pictures.png import DPI, write_png
+from tte.pictures.timeline import BOTTOM, HEIGHT, KINDS, LEFT, RIGHT, TOP, timeline
+from tte.pictures.tradeoff import tradeoff
 from tte.record import Kind, Layer, Place, Point, Record, Work, read_record
 from tte.target import load_board
-from tte.timeline import BOTTOM, HEIGHT, KINDS, LEFT, RIGHT, TOP, timeline
-from tte.tradeoff import tradeoff
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits" / "digits-int8.onnx"
 HOST = load_board("host")

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from plans import call, can_place, function, most_alive, orders, planned, program, programs, value
 
+from tte.checker.replay import check_plan
 from tte.driver import Options, compile_model, lower
 from tte.errors import DoesNotFit, InternalError
 from tte.ir import Builder, Module, State
@@ -21,7 +22,6 @@ from tte.passes.memory.flow import flow
 from tte.passes.memory.plan import check_fit, plan_memory
 from tte.passes.simplify.dce import dce
 from tte.program import Candidate, MemoryPlan, Program, Slot
-from tte.replay import check_plan
 from tte.target import Memory, load_board
 from tte.types import DType, TensorType, Value
 

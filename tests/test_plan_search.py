@@ -17,23 +17,23 @@ from commands import DIGITS, Call, refused
 from conftest import installed, usable
 from small_nets import residual
 
-from tte.bench import HOST, Cards, Lesson, drawn, trainer
 from tte.codegen.svg import svg
-from tte.dataset import Samples
-from tte.device import Device
+from tte.data.dataset import Samples
 from tte.driver import Options, Training, compile_model
-from tte.emulate import build
 from tte.errors import TteError
 from tte.ir import Module
-from tte.learning import Learning
-from tte.notebook import Notebook
 from tte.op import Arrays
-from tte.plan import Part, TrainPlan, load_plan
-from tte.plan_picture import Spot, plan_picture, useful
-from tte.switches import ON, Switches, settings
-from tte.tail import entries, tail, trained, trunk
+from tte.pictures.plans import Spot, plan_picture, useful
+from tte.running.device import Device
+from tte.running.emulate import build
+from tte.training.bench import HOST, Cards, Lesson, drawn, trainer
+from tte.training.learning import Learning
+from tte.training.notebook import Notebook
+from tte.training.plan import Part, TrainPlan, load_plan
+from tte.training.switches import ON, Switches, settings
+from tte.training.tail import entries, tail, trained, trunk
+from tte.training.workers import workers
 from tte.types import Array, DType
-from tte.workers import workers
 
 TURN = Path(__file__).parents[1] / "examples" / "digits" / "turn.py"
 PLAN = TrainPlan(4, parts=(Part(1, 0.5), Part(4, 0.25)))  # of `residual`: cut at the stem, which the add reads too
@@ -201,7 +201,7 @@ def test_killed_and_resumed(tte: Call) -> None:
     )
     assert json.loads(out)["arena_bytes"] == best["compiled"]["arena"]
     notes = Path("killed.jsonl")
-    argv = [sys.executable, "-c", "from tte.cli import app; app()", *command("killed.toml")]
+    argv = [sys.executable, "-c", "from tte.cli.main import app; app()", *command("killed.toml")]
     for lines in (3, 8):
         process = subprocess.Popen(argv, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         while process.poll() is None and (not notes.exists() or notes.read_bytes().count(b"\n") < lines):

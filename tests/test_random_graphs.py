@@ -16,12 +16,12 @@ from conftest import usable
 from random_graphs import draw, has_residual, inputs
 
 from tte.driver import SIMPLIFY, Compiled, Memory, Options, compile_model, run_passes
-from tte.emulate import build, run_elf
 from tte.interp import interpret
 from tte.ir import Module
 from tte.op import Arrays
 from tte.ops import all_ops
 from tte.program import ALIGN
+from tte.running.emulate import build, run_elf
 from tte.target import Board
 from tte.types import DType, Value
 

@@ -10,18 +10,18 @@ import pytest
 from conftest import usable
 from small_nets import Net
 
-from tte.device import Device
 from tte.driver import Compiled, Options, Training, compile_model
-from tte.emulate import build
 from tte.interp import interpret
 from tte.ir import Module
-from tte.learning import Learning
 from tte.op import Arrays
 from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
 from tte.ops.reshape import Reshape
-from tte.plan import Part, TrainPlan
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.target import Board
+from tte.training.learning import Learning
+from tte.training.plan import Part, TrainPlan
 from tte.types import DType, Value
 
 STEPS = 3

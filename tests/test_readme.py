@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tte.cli import app
+from tte.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

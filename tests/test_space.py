@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tte.plan import Part, TrainPlan
-from tte.plan_search import FINALS, fitting
-from tte.space import NOTHING, Choice, Option, Space, between
+from tte.training.plan import Part, TrainPlan
+from tte.training.search import FINALS, fitting
+from tte.training.space import NOTHING, Choice, Option, Space, between
 
 RATIOS = (0.25, 1.0)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch_oracle import gradients, loss, real
 
-from tte import fixed
+from tte.arith import fixed
 from tte.interp import interpret
 from tte.ir import Builder, Graph, State
 from tte.op import Op

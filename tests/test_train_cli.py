@@ -20,18 +20,18 @@ from commands import DIGITS, Call, refused
 from conftest import installed, usable
 
 from tte.codegen.svg import svg
-from tte.course import Course, Epoch, Schedule
-from tte.curves import curves
-from tte.dataset import Dataset, Inputs, Samples
+from tte.data.dataset import Dataset, Inputs, Samples
+from tte.data.feed import Pixels
 from tte.errors import TteError
-from tte.feed import Pixels
 from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.op import Arrays
 from tte.ops.linear import Linear
-from tte.picture import WIDTH, Line, Text
-from tte.png import write_png
-from tte.train_run import Lessons, lessons, train
+from tte.pictures.curves import curves
+from tte.pictures.picture import WIDTH, Line, Text
+from tte.pictures.png import write_png
+from tte.training.course import Course, Epoch, Schedule
+from tte.training.loop import Lessons, lessons, train
 from tte.types import DType, TensorType
 
 F32 = DType.F32
@@ -223,7 +223,7 @@ def test_an_ended_training_leaves_its_last_epoch(tte: Call, turned: str) -> None
     argv = ("train", "p", "--data", turned, "--epochs", "5000", "--out", "w.npz")
     heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # which a CI's jobs may not
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{heeds}; from tte.cli import app; app()", *argv],
+        [sys.executable, "-c", f"{heeds}; from tte.cli.main import app; app()", *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

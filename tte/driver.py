@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from tte.checker.replay import check_plan
 from tte.codegen.project import render
 from tte.errors import InternalError, TteError, Unsupported
 from tte.ir import Module, verify
-from tte.learning import Learning
+from tte.language.speech import TOKENS, context, speaks, speech
+from tte.language.tokenizer import Tokenizer
 from tte.passes.memory.cascade import Plan, cascade, schedule, schedules
 from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
@@ -41,14 +43,12 @@ from tte.passes.training.linear_as_conv import linear_as_conv
 from tte.passes.training.real_layers import RealLayers
 from tte.passes.training.train_states import TrainStates
 from tte.passes.training.train_step import TrainStep
-from tte.plan import TrainPlan
 from tte.program import MemoryPlan, Program
 from tte.record import Pruned
-from tte.replay import check_plan
-from tte.speech import TOKENS, context, speaks, speech
 from tte.store import files
 from tte.target import Board
-from tte.tokenizer import Tokenizer
+from tte.training.learning import Learning
+from tte.training.plan import TrainPlan
 
 Pass: TypeAlias = Callable[[Module, Board], Module]
 Say: TypeAlias = Callable[[str], None]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tte.checker.replay import check_plan
 from tte.codegen.tell import record
 from tte.driver import Way, choices
 from tte.errors import DoesNotFit
 from tte.ir import Module
 from tte.passes.memory.plan import check_fit
 from tte.record import Point, Record, Work
-from tte.replay import check_plan
 from tte.target import Board
 
 BETWEEN = 8  # budgets beside the named choices

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from tte.elf import object_text, sizes
 from tte.record import Layer, Measured, Point, Record, Timing, Work, read_record
+from tte.running.elf import object_text, sizes
 from tte.target import Board
 
 NUMBERS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tte.session import open_project
+from tte.running.session import open_project
 
 WHITE = 16  # see train.py
 

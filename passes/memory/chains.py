@@ -9,11 +9,11 @@ from itertools import product
 from math import prod
 from typing import TypeAlias
 
-from tte.channels import Cut, cut
 from tte.op import Slices
 from tte.passes.memory.flow import flow
 from tte.passes.memory.rounds import compose, fitting
 from tte.program import Call, Function, Program, padded
+from tte.shapes.channels import Cut, cut
 from tte.target import Board
 from tte.types import DType, TensorType, Value
 

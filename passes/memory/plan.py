@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tte.errors import DoesNotFit
+from tte.language.prompt import PREFILL, Prompt
 from tte.passes.memory.flow import flow, span
 from tte.passes.memory.offsets import Buffer, Pair, arrange, bound
 from tte.passes.memory.rows import access, replayed
 from tte.program import QUEUE, Call, Function, MemoryPlan, Program, Slot, Windows, padded
-from tte.prompt import PREFILL, Prompt
 from tte.target import Board
 from tte.types import DType, Value
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tte.channels import WHOLE, parameters, parts
 from tte.ir import Node
 from tte.op import Kernel, Op, Slices
 from tte.passes.memory.offsets import Buffer, Pair, arrange
 from tte.program import Call, Candidate, Inner, Loop, padded
+from tte.shapes.channels import WHOLE, parameters, parts
 from tte.target import Board
 from tte.types import DType, TensorType, Value
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tte.language.prompt import PREFILL
 from tte.passes.memory.flow import flow
 from tte.program import Call, Function, Program
-from tte.prompt import PREFILL
 
 
 def by_units(program: Program) -> Program:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tte.arith.progressive import symmetric
 from tte.errors import BadModel
 from tte.ir import Builder, Graph, Module, Node, State
 from tte.ops.dequantize import Dequantize
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.ops.shadow import MOST, Shadow
-from tte.progressive import symmetric
 from tte.target import Board
 from tte.types import DType, Quant, Rounding, TensorType, Value
 

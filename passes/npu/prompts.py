@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from tte.errors import Unsupported
 from tte.ir import Module
+from tte.language.prompt import PREFILL, Prompt
+from tte.language.speech import context, speaks
 from tte.passes.npu.schedule import Schedule, in_order, schedule
 from tte.program import Call, Function, Program
-from tte.prompt import PREFILL, Prompt
 from tte.record import Bar, Timing
-from tte.speech import context, speaks
 from tte.target import Board
 from tte.timetable import Task
 from tte.types import Value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte import codes
+from tte.arith import codes
 from tte.errors import Unsupported
 from tte.ir import Builder, Graph, Module, Node
 from tte.op import Values

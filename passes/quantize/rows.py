@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tte.arith.progressive import quantized, symmetric
 from tte.errors import Unsupported
 from tte.ir import Builder, Graph, Module, Node, State
 from tte.op import Values
@@ -12,7 +13,6 @@ from tte.ops.linear import Linear
 from tte.ops.linear_groups import LinearGroups
 from tte.ops.linear_rows import LinearRows
 from tte.ops.quantize_rows import QuantizeRows
-from tte.progressive import quantized, symmetric
 from tte.target import Board
 from tte.types import Array, DType, Quant, TensorType, Value
 

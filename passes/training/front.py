@@ -12,8 +12,8 @@ from tte.errors import TteError
 from tte.ir import Graph, Module, State
 from tte.passes.training.layers import Layer, resolve
 from tte.passes.training.orders import Orders
-from tte.plan import TrainPlan
 from tte.target import Board
+from tte.training.plan import TrainPlan
 from tte.types import Array, Value
 
 

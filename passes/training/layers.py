@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tte.errors import TteError
-from tte.filters import depthwise
 from tte.ir import Graph, Node
 from tte.ops.conv import Conv
 from tte.ops.linear import Linear
-from tte.plan import Layers, Name, Part, TrainPlan
+from tte.shapes.filters import depthwise
+from tte.training.plan import Layers, Name, Part, TrainPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tte.filters import depthwise
 from tte.ir import Module, Node
 from tte.ops.add import Add
 from tte.ops.average_pool import AveragePool
@@ -27,6 +26,7 @@ from tte.ops.resize_nearest import ResizeNearest
 from tte.ops.sigmoid import Sigmoid
 from tte.ops.tanh import Tanh
 from tte.ops.transpose import Transpose
+from tte.shapes.filters import depthwise
 from tte.types import Value
 
 POINTWISE = (Clamp, Dequantize, HardSigmoid, HardSwish, LeakyRelu, Quantize, Requantize, Sigmoid, Tanh)

@@ -10,8 +10,8 @@ from tte.ir import Builder, Module, Node
 from tte.ops.dequantize import Dequantize
 from tte.ops.linear import Linear
 from tte.passes.training.layers import Layer, resolve
-from tte.plan import TrainPlan
 from tte.target import Board
+from tte.training.plan import TrainPlan
 from tte.types import DType, TensorType, Value
 
 

@@ -11,8 +11,8 @@ from tte.errors import BadModel, InternalError
 from tte.ir import Builder, Graph, Module, Node, State
 from tte.ops.conv import Conv
 from tte.passes.training.layers import Layer, resolve
-from tte.plan import TrainPlan
 from tte.target import Board
+from tte.training.plan import TrainPlan
 from tte.types import Array, Quant, TensorType, Value
 
 

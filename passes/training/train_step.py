@@ -10,7 +10,6 @@ import numpy as np
 
 from tte.errors import Unsupported
 from tte.ir import Builder, Graph, Module, Node, State
-from tte.learning import Learning, emit_update
 from tte.ops.conv import Conv
 from tte.ops.dequantize import Dequantize
 from tte.ops.mean_squared_error import MeanSquaredError, MeanSquaredErrorGrad
@@ -24,6 +23,7 @@ from tte.ops.transpose import Transpose
 from tte.passes.training.autodiff import active, differentiate
 from tte.passes.training.mask_clamps import mask_clamps
 from tte.target import Board
+from tte.training.learning import Learning, emit_update
 from tte.types import DType, TensorType, Value
 
 F32, S32 = DType.F32, DType.S32

@@ -39,7 +39,7 @@ TTE_INLINE void tte_dsp_place(tte_dsp_run to, int32_t i, const int8_t *w, int32_
     }
 }
 
-/** Weights of a convolution without groups as `by_pairs` of tte/dsp.py lays them out. */
+/** Weights of a convolution without groups as `by_pairs` of tte/layouts/dsp.py lays them out. */
 TTE_INLINE void tte_dsp_pack_pairs(const tte_conv_s8_params *p, const int8_t *w, const int8_t *rest, int32_t *to)
 {
     const int32_t run = p->kw * p->c, whole = run / 4 * 4, others = p->c - p->k, pairs = tte_dsp_pairs(p->kh, run);
@@ -100,7 +100,7 @@ TTE_INLINE const int8_t *tte_dsp_filter(const tte_conv_s8_params *p, const int8_
     return j < p->filters ? w + j * size : rest + (j - p->filters) * size;
 }
 
-/** Weights of a depthwise convolution as `by_phase` of tte/dsp.py lays them out. */
+/** Weights of a depthwise convolution as `by_phase` of tte/layouts/dsp.py lays them out. */
 TTE_INLINE void tte_dsp_pack_phases(const tte_conv_s8_params *p, const int8_t *w, const int8_t *rest, int8_t *to)
 {
     for (int32_t j = 0; j < p->co; j++) {

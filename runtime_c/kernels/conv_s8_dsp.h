@@ -97,7 +97,7 @@ TTE_INLINE void tte_dsp_load_pixels(int32_t *to, int32_t lanes, const int8_t *x,
 }
 
 /**
- * As tte_conv_s8 for a filter of one pixel, stride 1, no padding: y[pixels,co] of x[pixels,c]. w and q as tte/dsp.py
+ * As tte_conv_s8 for a filter of one pixel, stride 1, no padding: y[pixels,co] of x[pixels,c]. w and q as tte/layouts/dsp.py
  * lays them out. `patch` takes four pixels as s16 and 3 bytes more. y may lie on x if co <= c.
  */
 TTE_INLINE void tte_dsp_pointwise(const tte_conv_s8_params *p, const int8_t *x, const int32_t *restrict w,
@@ -173,7 +173,7 @@ TTE_INLINE void tte_dsp_load_inside(const tte_conv_s8_params *p, const void *con
 }
 
 /**
- * As tte_conv_s8 for cg = c and dilation 1. w and q as tte/dsp.py lays them out. `patch` takes what lies under the
+ * As tte_conv_s8 for cg = c and dilation 1. w and q as tte/layouts/dsp.py lays them out. `patch` takes what lies under the
  * filter for four columns, as s16, and 3 bytes more.
  */
 TTE_INLINE void tte_dsp_conv(const tte_conv_s8_params *p, const void *const *x, tte_span ky,

@@ -29,7 +29,7 @@ TTE_INLINE void tte_conv_mve_pixel(const tte_conv_s8_params *p, const void *cons
     }
 }
 
-/** As tte_conv_s8 for a filter of one pixel that never reaches outside x; w and q as tte/mve.py lays them out. */
+/** As tte_conv_s8 for a filter of one pixel that never reaches outside x; w and q as tte/layouts/mve.py lays them out. */
 TTE_KERNEL tte_pointwise_s8_mve(const tte_pointwise_s8_params *p, const void *const *x, tte_span ky,
                                 const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y)
 {
@@ -65,7 +65,7 @@ TTE_INLINE void tte_conv_mve_patch(const tte_conv_s8_params *p, const void *cons
 /**
  * As tte_conv_s8 for cg = c. A run of pixels under the filter is read where it lies, if it lies inside x and its end is
  * the end of a vector or of the filter; else from a copy in `patch`, kh * kw * c bytes.
- * w and q as tte/mve.py lays them out, zero_x in the biases.
+ * w and q as tte/layouts/mve.py lays them out, zero_x in the biases.
  */
 TTE_KERNEL tte_conv_s8_mve(const tte_conv_s8_params *p, const void *const *x, tte_span ky, const int8_t *restrict w,
                            const int32_t *restrict q, int8_t *restrict y, int8_t *restrict patch)

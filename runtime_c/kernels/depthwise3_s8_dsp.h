@@ -34,7 +34,7 @@ TTE_INLINE int32_t tte_dsp_sum3(const tte_dsp_filter3 *w, tte_dsp_column a, tte_
     return tte_dsp_mla(c.third, w->e, tte_dsp_mla2(tte_dsp_pair(a.third, b.third), w->d, abc));
 }
 
-/** Nine weights as tte/dsp.py lays them out. */
+/** Nine weights as tte/layouts/dsp.py lays them out. */
 TTE_INLINE tte_dsp_filter3 tte_dsp_load_filter3(const int8_t *w)
 {
     const int32_t ab = tte_dsp_load4(w), cd = tte_dsp_load4(w + 4);
@@ -143,7 +143,7 @@ TTE_INLINE void tte_dsp_channel3(const tte_conv_s8_params *p, const void *const 
 }
 
 /**
- * As tte_depthwise_s8 for a filter of 3x3 that reaches at most 1 outside x, stride 1 or 2. w[c,9] and q as tte/dsp.py
+ * As tte_depthwise_s8 for a filter of 3x3 that reaches at most 1 outside x, stride 1 or 2. w[c,9] and q as tte/layouts/dsp.py
  * lays them out, zero_x in the biases. b and `mask` may be NULL.
  */
 TTE_KERNEL tte_depthwise3_s8_dsp(const tte_depthwise3_s8_params *p, const void *const *x, tte_span ky,

@@ -108,7 +108,7 @@ TTE_INLINE int32_t tte_dsp_pair_bytes(const tte_conv_s8_params *p)
 }
 
 /**
- * As tte_depthwise_s8 for dilation 1. w and q as tte/dsp.py lays them out. `pairs` takes, for every two rows of the
+ * As tte_depthwise_s8 for dilation 1. w and q as tte/layouts/dsp.py lays them out. `pairs` takes, for every two rows of the
  * filter, a word per column that is touched, and 3 bytes more.
  */
 TTE_INLINE void tte_dsp_depthwise(const tte_conv_s8_params *p, const void *const *x, tte_span ky,

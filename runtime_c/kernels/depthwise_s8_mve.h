@@ -30,7 +30,7 @@ typedef struct {
 
 /**
  * Add the products of `taps` taps, one or two, of a block of n channels; x and w move on. Two products fit 16 bits, as
- * no weight is -128. Where `count`, the weights are summed too: tte/mve.py sees that 16 bits hold them.
+ * no weight is -128. Where `count`, the weights are summed too: tte/layouts/mve.py sees that 16 bits hold them.
  */
 TTE_INLINE void tte_depthwise_mve_taps(tte_depthwise_mve_sums *s, const int8_t **x, const int8_t **w, int32_t step,
                                        int32_t n, int32_t taps, int32_t count)
@@ -136,7 +136,7 @@ TTE_INLINE void tte_depthwise_mve_pixel(const tte_conv_s8_params *p, const void 
 
 /**
  * As tte_conv_s8 for cg = 1 and co = c. Two products of s8 with s8 other than -128 fit 16 bits; sums have 32.
- * w and q as tte/mve.py lays them out.
+ * w and q as tte/layouts/mve.py lays them out.
  */
 TTE_KERNEL tte_depthwise_s8_mve(const tte_depthwise_s8_params *p, const void *const *x, tte_span ky,
                                 const int8_t *restrict w, const int32_t *restrict q, int8_t *restrict y)

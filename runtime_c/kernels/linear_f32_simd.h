@@ -28,7 +28,7 @@ TTE_INLINE void tte_linear_tile_f32(const tte_linear_f32_params *p, int32_t rows
 
 /**
  * As tte_linear_f32, with its bits: a lane per output, and each sum in order of k. w is [blocks of 16 outputs][k][16],
- * the last block filled up with zeros (tte/lanes.py). Two rows share what is loaded of w.
+ * the last block filled up with zeros (tte/layouts/lanes.py). Two rows share what is loaded of w.
  */
 TTE_KERNEL tte_linear_f32_simd(const tte_linear_f32_params *p, const float *restrict x, const float *restrict w,
                                const float *restrict b, float *restrict y)

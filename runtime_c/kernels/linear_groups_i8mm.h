@@ -67,7 +67,7 @@ TTE_INLINE void tte_linear_groups_mmla(const tte_linear_groups_u4_params *p, int
 
 /**
  * As tte_linear_groups_u4, with its bits; groups are multiples of 16. w is [blocks of 16 outputs][k by sixteens][16][8],
- * step and zero are [blocks][groups][16], all filled up with zeros, and so is by (tte/lanes.py).
+ * step and zero are [blocks][groups][16], all filled up with zeros, and so is by (tte/layouts/lanes.py).
  */
 TTE_KERNEL tte_linear_groups_u4_i8mm(const tte_linear_groups_u4_params *p, const int8_t *restrict q,
                                      const float *restrict s, const uint8_t *restrict w, const uint8_t *restrict step,

@@ -71,7 +71,7 @@ TTE_INLINE void tte_group_sums(const tte_linear_groups_u4_params *p, const int8_
 
 /**
  * As tte_linear_groups_u4, with its bits. w is [blocks of 16 outputs][k by eights][16][4], step and zero are
- * [blocks][groups][16], all filled up with zeros, and so is by (tte/lanes.py). Two rows share what is loaded of w.
+ * [blocks][groups][16], all filled up with zeros, and so is by (tte/layouts/lanes.py). Two rows share what is loaded of w.
  */
 TTE_KERNEL tte_linear_groups_u4_simd(const tte_linear_groups_u4_params *p, const int8_t *restrict q,
                                      const float *restrict s, const uint8_t *restrict w, const uint8_t *restrict step,

@@ -44,7 +44,7 @@ TTE_INLINE void tte_linear_rows_mmla(const tte_linear_rows_s8_params *p, int32_t
 
 /**
  * As tte_linear_rows_s8, with its bits. w is [blocks of 16 outputs][k by eights][16][8], k and the last block filled up
- * with zeros, and so is scale (tte/lanes.py). Up to four rows share what is loaded of w.
+ * with zeros, and so is scale (tte/layouts/lanes.py). Up to four rows share what is loaded of w.
  */
 TTE_KERNEL tte_linear_rows_s8_i8mm(const tte_linear_rows_s8_params *p, const int8_t *restrict q,
                                    const float *restrict s, const int8_t *restrict w, const float *restrict scale,

@@ -52,7 +52,7 @@ TTE_INLINE void tte_linear_rows_tile(const tte_linear_rows_s8_params *p, int32_t
 
 /**
  * As tte_linear_rows_s8, with its bits. w is [blocks of 16 outputs][k by fours][16][4], k and the last block filled up
- * with zeros, and so is scale (tte/lanes.py). Two rows share what is loaded of w.
+ * with zeros, and so is scale (tte/layouts/lanes.py). Two rows share what is loaded of w.
  */
 TTE_KERNEL tte_linear_rows_s8_simd(const tte_linear_rows_s8_params *p, const int8_t *restrict q,
                                    const float *restrict s, const int8_t *restrict w, const float *restrict scale,

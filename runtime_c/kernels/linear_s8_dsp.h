@@ -41,7 +41,7 @@ TTE_INLINE tte_dsp_sums4 tte_dsp_sum4(const int8_t *x, int32_t k, int32_t zero, 
     return tte_dsp_dot4_end(most, x + done, k % 4, zero, wa + done / 2, wc + done / 2);
 }
 
-/** As tte_linear_s8; w and q as tte/dsp.py lays them out. */
+/** As tte_linear_s8; w and q as tte/layouts/dsp.py lays them out. */
 TTE_INLINE void tte_dsp_linear(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
                                const int32_t *restrict q, const tte_dsp_live *live, int8_t *restrict y)
 {
@@ -68,7 +68,7 @@ TTE_INLINE void tte_dsp_linear(const tte_linear_s8_params *p, const int8_t *rest
     }
 }
 
-/** As tte_linear_s8; w and q as tte/dsp.py lays them out. */
+/** As tte_linear_s8; w and q as tte/layouts/dsp.py lays them out. */
 TTE_KERNEL tte_linear_s8_dsp(const tte_linear_s8_params *p, const int8_t *restrict x, const int32_t *restrict w,
                              const int32_t *restrict q, int8_t *restrict y)
 {
@@ -82,7 +82,7 @@ TTE_INLINE float tte_linear_dsp_real(const tte_linear_s8_f32_params *p, int32_t 
     return real < p->low ? p->low : real > p->high ? p->high : real;
 }
 
-/** As tte_linear_s8_f32; w and q as tte/dsp.py lays them out. */
+/** As tte_linear_s8_f32; w and q as tte/layouts/dsp.py lays them out. */
 TTE_KERNEL tte_linear_s8_f32_dsp(const tte_linear_s8_f32_params *p, const int8_t *restrict x, const int32_t *restrict w,
                                  const int32_t *restrict q, float *restrict y)
 {

@@ -89,21 +89,21 @@ TTE_INLINE void tte_linear_hvx(const tte_linear_s8_params *p, int32_t each, int3
     }
 }
 
-/** As tte_linear_s8, under TTE_SINGLE. w and q as tte/hvx.py lays them out, zero_x in the biases. */
+/** As tte_linear_s8, under TTE_SINGLE. w and q as tte/layouts/hvx.py lays them out, zero_x in the biases. */
 TTE_KERNEL tte_linear_s8_hvx(const tte_linear_s8_params *p, const int8_t *restrict x, const uint8_t *restrict w,
                              const int32_t *restrict q, int8_t *restrict y, int8_t *restrict scratch)
 {
     tte_linear_hvx(p, TTE_LINEAR_HVX_SCALED, p->m, p->n, p->k, x, w, q, y, scratch);
 }
 
-/** As tte_linear_s8_f32 without a clamp. w and q as tte/hvx.py lays them out, zero_x in the biases. */
+/** As tte_linear_s8_f32 without a clamp. w and q as tte/layouts/hvx.py lays them out, zero_x in the biases. */
 TTE_KERNEL tte_linear_s8_f32_hvx(const tte_linear_s8_f32_params *p, const int8_t *restrict x, const uint8_t *restrict w,
                                  const int32_t *restrict q, float *restrict y, int8_t *restrict scratch)
 {
     tte_linear_hvx(NULL, TTE_LINEAR_HVX_SCALED, p->m, p->n, p->k, x, w, q, (int8_t *)y, scratch);
 }
 
-/** As tte_linear_s8_s32. w and q as tte/hvx.py lays them out, zero_x in the biases. */
+/** As tte_linear_s8_s32. w and q as tte/layouts/hvx.py lays them out, zero_x in the biases. */
 TTE_KERNEL tte_linear_s8_s32_hvx(const tte_linear_s8_s32_params *p, const int8_t *restrict x, const uint8_t *restrict w,
                                  const int32_t *restrict q, int32_t *restrict y, int8_t *restrict scratch)
 {

@@ -14,7 +14,7 @@ TTE_INLINE void tte_linear_mve_eight(const tte_linear_s8_params *p, const tte_mv
     tte_mve_store_s8(y, even, odd, p->zero_y, p->lo, p->hi, n);
 }
 
-/** As tte_linear_s8. w and q as tte/mve.py lays them out, zero_x in the biases. */
+/** As tte_linear_s8. w and q as tte/layouts/mve.py lays them out, zero_x in the biases. */
 TTE_KERNEL tte_linear_s8_mve(const tte_linear_s8_params *p, const int8_t *restrict x, const int8_t *restrict w,
                              const int32_t *restrict q, int8_t *restrict y)
 {
@@ -53,7 +53,7 @@ TTE_INLINE void tte_linear_mve_eight_f32(const tte_mve_pixels *x, int32_t k, con
     }
 }
 
-/** As tte_linear_s8_f32 without a clamp. w and q as tte/mve.py lays them out, zero_x in the biases. */
+/** As tte_linear_s8_f32 without a clamp. w and q as tte/layouts/mve.py lays them out, zero_x in the biases. */
 TTE_KERNEL tte_linear_s8_f32_mve(const tte_linear_s8_f32_params *p, const int8_t *restrict x, const int8_t *restrict w,
                                  const int32_t *restrict q, float *restrict y)
 {

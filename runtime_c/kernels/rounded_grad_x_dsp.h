@@ -14,7 +14,7 @@ TTE_INLINE const void *tte_dsp_from(const void *g, int32_t s8, int32_t i)
     return (const int8_t *)g + (s8 ? i : 2 * i);
 }
 
-/** Weights: as they come, in one tensor or (rest not NULL) in two; or (`paired`) in one, as tte/pairs.py lays them. */
+/** Weights: as they come, in one tensor or (rest not NULL) in two; or (`paired`) in one, as tte/layouts/pairs.py lays them. */
 typedef struct {
     const int8_t *w, *rest;
     int32_t paired;
@@ -218,7 +218,7 @@ TTE_KERNEL tte_rounded_grad_x_s16_dsp(const tte_rounded_grad_x_params *p, const 
     tte_dsp_rounded_x(p, g, 0, step, w, rest, y, scratch, c);
 }
 
-/** As tte_rounded_grad_x_s8_dsp, pointwise, of weights by pairs (tte/pairs.py), for channels of y by fours. */
+/** As tte_rounded_grad_x_s8_dsp, pointwise, of weights by pairs (tte/layouts/pairs.py), for channels of y by fours. */
 TTE_KERNEL tte_rounded_grad_x_s8_pairs_dsp(const tte_rounded_grad_x_params *p, const int8_t *restrict g,
                                            const float *restrict step, const int8_t *restrict w, float *restrict y,
                                            int8_t *restrict scratch, int32_t c)

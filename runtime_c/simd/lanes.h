@@ -4,7 +4,7 @@
 
 #include "tte/tte.h"
 
-#define TTE_LANES 16 /* outputs computed at a time: those of tte/lanes.py */
+#define TTE_LANES 16 /* outputs computed at a time: those of tte/layouts/lanes.py */
 
 /** Four floats at any address of a float, and four integers. */
 typedef float tte_f32x4 __attribute__((vector_size(16), aligned(4), may_alias));

@@ -15,17 +15,17 @@ from conftest import usable
 from examples import cases
 
 from tte.driver import Options, compile_model
-from tte.elf import Section, sections
-from tte.emulate import build, infer, run_elf
 from tte.ir import Builder, Module
 from tte.ops.add import Add
 from tte.record import read_record
 from tte.report import deepest
+from tte.running.elf import Section, sections
+from tte.running.emulate import build, infer, run_elf
 from tte.target import Board, load_board
 from tte.types import DType, TensorType
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits-int8.onnx"
-HASHED = "import sys; from tte.cli import app; sys.argv[0] = 'tte'; app()"
+HASHED = "import sys; from tte.cli.main import app; sys.argv[0] = 'tte'; app()"
 
 
 def project(folder: Path, board: str, *options: str, seed: int = 0) -> Path:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from speakers import WORDS, tiny, tokenizer
 
 from tte.driver import Options, compile_model
-from tte.sampler import Sampler
-from tte.tokenizer import BOS, BYTES, Tokenizer, read_tokenizer
+from tte.language.sampler import Sampler
+from tte.language.tokenizer import BOS, BYTES, Tokenizer, read_tokenizer
 from tte.types import Array
 
 SHIM = """

@@ -9,17 +9,17 @@ import pytest
 from conftest import usable
 from learner import CLASSES, INPUTS, learner
 
-from tte import device
-from tte.device import Device
 from tte.driver import Compiled, Options, Training, compile_model
-from tte.emulate import build
 from tte.interp import interpret
 from tte.ir import Builder, Module
-from tte.learning import Learning
 from tte.op import Arrays
 from tte.ops.linear import Linear
-from tte.plan import load_plan
+from tte.running import device
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.target import Board
+from tte.training.learning import Learning
+from tte.training.plan import load_plan
 from tte.types import Array, DType, TensorType
 
 STEPS = 10

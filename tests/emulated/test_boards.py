@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from conftest import usable
 
-from tte.elf import object_text, sizes
-from tte.emulate import Fault, Raw, build, run_elf
 from tte.errors import BadModel, DoesNotFit, TteError
+from tte.running.elf import object_text, sizes
+from tte.running.emulate import Fault, Raw, build, run_elf
 from tte.target import Board, board_files, board_sources, boards, link_flags, load_board, memory_ld, parse_board
 
 MAIN = Path(__file__).parent / "board_main.c"
@@ -114,7 +114,7 @@ def quotient(a: int, b: int) -> int:
 
 
 def test_a_program_that_does_not_end_is_ended(elf: Path, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tte.emulate.RUN_SECONDS", 0.5)
+    monkeypatch.setattr("tte.running.emulate.RUN_SECONDS", 0.5)
     with pytest.raises(TteError, match="did not end within"):
         run_elf(elf, board, b"l" + bytes(4), count=False)
 

@@ -12,13 +12,13 @@ import pytest
 from conftest import usable
 from maps import network
 
+from tte.checker.replay import check_plan
 from tte.codegen.project import render
 from tte.driver import Memory, Options, lower
-from tte.emulate import build, run_elf
 from tte.interp import interpret
 from tte.ir import Graph, Module, State
 from tte.program import Function, MemoryPlan, Program
-from tte.replay import check_plan
+from tte.running.emulate import build, run_elf
 from tte.store import files
 from tte.target import Board
 from tte.types import Value

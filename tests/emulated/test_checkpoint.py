@@ -11,7 +11,7 @@ from conftest import usable
 from learner import learner
 
 from tte.driver import compile_model
-from tte.emulate import build, run_elf
+from tte.running.emulate import build, run_elf
 from tte.states import SEAL, layout
 
 PREFIX, GARBAGE, UNSYNCED = range(3)

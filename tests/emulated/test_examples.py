@@ -6,7 +6,7 @@ from pathlib import Path
 
 from examples import cases, differing
 
-from tte.emulate import build
+from tte.running.emulate import build
 from tte.target import Board
 
 

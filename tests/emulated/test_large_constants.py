@@ -12,13 +12,13 @@ from conftest import usable
 
 from tte.codegen import large
 from tte.driver import compile_model
-from tte.emulate import build, infer
 from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.op import Arrays
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.record import read_record
+from tte.running.emulate import build, infer
 from tte.target import Board
 from tte.types import Array, DType, Quant, TensorType
 

@@ -10,9 +10,9 @@ import pytest
 from conftest import usable
 from examples import cases, differing
 
-from tte.emulate import build
 from tte.op import Example
 from tte.ops.conv import Conv, split
+from tte.running.emulate import build
 from tte.types import DType, Quant, Rounding, TensorType
 
 

@@ -9,9 +9,7 @@ import pytest
 from blocks import Shape, block, inputs
 from conftest import usable
 
-from tte.device import EXPORT
 from tte.driver import finish
-from tte.emulate import Command, build, call, play
 from tte.interp import interpret
 from tte.ir import Module
 from tte.passes.memory.chains import chains
@@ -20,6 +18,8 @@ from tte.passes.memory.plan import plan_memory
 from tte.passes.select import select
 from tte.passes.training.integer_gradients import IntegerGradients
 from tte.program import MemoryPlan, Program
+from tte.running.device import EXPORT
+from tte.running.emulate import Command, build, call, play
 from tte.states import layout
 from tte.target import Board
 from tte.types import Array, DType, TensorType

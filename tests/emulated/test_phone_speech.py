@@ -12,16 +12,16 @@ from conftest import usable
 from speakers import said, tiny, tokenizer
 
 from tte.driver import Options, compile_model
-from tte.emulate import build
-from tte.generate import Request, generate
 from tte.interp import interpret
 from tte.ir import Graph, Module, Node, State
+from tte.language.generate import Request, generate
+from tte.language.sampler import Sampler
+from tte.language.speech import speech
+from tte.language.tokenizer import read_tokenizer
 from tte.load import Lengths, load_model
 from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
-from tte.sampler import Sampler
-from tte.speech import speech
-from tte.tokenizer import read_tokenizer
+from tte.running.emulate import build
 from tte.types import Array, DType, Quant, TensorType, Value
 
 PHONES = ("phone-host", "phone-npu")

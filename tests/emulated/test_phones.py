@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from conftest import usable
 
-from tte.beside import PROGRAM, WINDOW, beside
 from tte.driver import Compiled, Options, compile_model
-from tte.emulate import Fault, Inference, build, infer
 from tte.errors import BadModel, DoesNotFit, InternalError
 from tte.interp import interpret
 from tte.ir import Builder, Module
@@ -23,6 +21,8 @@ from tte.ops.linear import Linear
 from tte.ops.quantize import Quantize
 from tte.ops.silu import Silu
 from tte.record import read_record
+from tte.running.beside import PROGRAM, WINDOW, beside
+from tte.running.emulate import Fault, Inference, build, infer
 from tte.target import Board, load_board, parse_board
 from tte.types import Array, DType, Quant, TensorType, Value
 
@@ -150,7 +150,7 @@ def test_the_npu_ends_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
 def test_an_npu_that_does_not_stop_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board, _ = project(tmp_path, "phone-npu", network())
     elf = build(tmp_path, board)
-    monkeypatch.setattr("tte.beside.END_SECONDS", 1)
+    monkeypatch.setattr("tte.running.beside.END_SECONDS", 1)
     with pytest.raises(InternalError, match="did not end"), beside(elf, board, tmp_path):
         deadline = time.monotonic() + 20
         while not left_behind(tmp_path) and time.monotonic() < deadline:  # until it has started

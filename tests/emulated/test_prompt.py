@@ -16,20 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from speakers import TINY, initial, step, tiny, tokenizer
 
+from tte.checker.replay import check_plan
 from tte.codegen.page import page
-from tte.device import EXPORT, PROMPT
 from tte.driver import Options, compile_model
-from tte.emulate import Command, Fault, build, play
 from tte.errors import InternalError
 from tte.ir import Module
+from tte.language.prompt import Prompt
 from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.npu.prompts import prompt, tasks
 from tte.passes.npu.schedule import schedule
 from tte.passes.threads import Threads
 from tte.program import ALIGN
-from tte.prompt import Prompt
 from tte.record import read_record
-from tte.replay import check_plan
+from tte.running.device import EXPORT, PROMPT
+from tte.running.emulate import Command, Fault, build, play
 from tte.states import layout
 from tte.target import Board, load_board
 from tte.types import NPU, Array, DType, TensorType

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from maps import network
 from networks import expected
 
+from tte.checker.replay import check_plan
 from tte.driver import Compiled, Memory, Options, compile_model, lower
-from tte.emulate import build, infer
 from tte.errors import InternalError, Unsupported
 from tte.interp import interpret
 from tte.ir import Builder, Module
@@ -23,7 +23,7 @@ from tte.ops.max_pool import MaxPool
 from tte.ops.reshape import Reshape
 from tte.ops.transpose import Transpose
 from tte.program import MemoryPlan, Program, Slot
-from tte.replay import check_plan
+from tte.running.emulate import build, infer
 from tte.target import load_board
 from tte.types import DType, TensorType, Value
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from conftest import usable
 
-from tte.channels import cut, parameters, parts
 from tte.codegen import cfmt
 from tte.codegen.project import RUNTIME
 from tte.op import Example, Kernel, Slices, Types
 from tte.ops import all_ops
+from tte.shapes.channels import cut, parameters, parts
 from tte.types import Array, DType, TensorType
 
 

@@ -9,11 +9,11 @@ from conftest import usable
 from speakers import said, tiny, tokenizer
 
 from tte.driver import Options, compile_model
-from tte.emulate import build
 from tte.errors import TteError
-from tte.generate import Request, as_text, generate
-from tte.sampler import Sampler
-from tte.speech import speech
+from tte.language.generate import Request, as_text, generate
+from tte.language.sampler import Sampler
+from tte.language.speech import speech
+from tte.running.emulate import build
 from tte.target import Board
 
 PROMPT = "banana 日本 z".encode()

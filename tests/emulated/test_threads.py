@@ -11,14 +11,14 @@ from conftest import usable
 from speakers import TINY, checkpoint, said, tiny, tokenizer
 
 from tte.driver import Options, compile_model
-from tte.emulate import build
 from tte.errors import TteError
-from tte.generate import Request, generate
+from tte.language.generate import Request, generate
+from tte.language.sampler import Sampler
+from tte.language.speech import speech
 from tte.passes.quantize.caches import Caches
 from tte.passes.quantize.rows import Rows
 from tte.passes.threads import Threads
-from tte.sampler import Sampler
-from tte.speech import speech
+from tte.running.emulate import build
 from tte.target import load_board
 
 REQUESTS = Request(b"banana ban", 6, Sampler()), Request("b日".encode(), 20, Sampler(1.5, 0.95, 3))

@@ -128,7 +128,7 @@ def cases(models: Path, first: int, last: int) -> list[str]:
 def test_whole_models_compile(models: Path) -> None:
     """Else the cases below would say little."""
     for model in models.iterdir():
-        argv = [sys.executable, "-c", "from tte.cli import app; app()", "compile", str(model), "--board", "host"]
+        argv = [sys.executable, "-c", "from tte.cli.main import app; app()", "compile", str(model), "--board", "host"]
         argv += ["--no-build", "-o", str(models.parent / f"{model.name}.c")]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (model.name, done.stderr)

@@ -10,7 +10,7 @@ from conftest import usable
 from networks import NETWORKS, arena_of, expected
 
 from tte.driver import Memory, Options, compile_model
-from tte.emulate import Inference, build, infer
+from tte.running.emulate import Inference, build, infer
 from tte.target import Board, boards
 
 STACK = 1024  # the most that inference may need (DESIGN 6)

@@ -15,13 +15,11 @@ from onnx_oracle import folded, session
 from typer.testing import CliRunner
 
 from tte.backend.to_onnx import RULES, export_onnx
-from tte.cli import cli
-from tte.device import Device
+from tte.cli.main import cli
+from tte.data.feed import random_inputs
 from tte.driver import SIMPLIFY, compile_model, run_passes
-from tte.emulate import build
 from tte.ends import after, before
 from tte.errors import TteError, Unsupported
-from tte.feed import random_inputs
 from tte.interp import interpret
 from tte.ir import Builder, Module
 from tte.op import Arrays, Example
@@ -30,9 +28,11 @@ from tte.ops.conv import Conv
 from tte.ops.linear import Linear
 from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.states import layout
 from tte.target import load_board
-from tte.trained import read_trained
+from tte.training.trained import read_trained
 from tte.types import Array
 
 WEIGHTED = (Conv, Linear)

@@ -17,12 +17,12 @@ from torch_oracle import gradients
 from tte.driver import SIMPLIFY, Training, run_passes
 from tte.frontend.onnx import import_onnx
 from tte.ir import Graph, Module
-from tte.learning import Gradients as Rounded
-from tte.learning import Learning, Loss
 from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
-from tte.plan import TrainPlan, load_plan
 from tte.target import load_board
+from tte.training.learning import Gradients as Rounded
+from tte.training.learning import Learning, Loss
+from tte.training.plan import TrainPlan, load_plan
 from tte.types import Array, DType, TensorType
 
 SGD = Learning()

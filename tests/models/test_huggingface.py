@@ -17,11 +17,11 @@ from speakers import initial, prefilled, said, step, tokenizer
 
 from tte.errors import TteError
 from tte.frontend.words import read_words
-from tte.generate import Request
 from tte.ir import Module
+from tte.language.generate import Request
+from tte.language.sampler import Sampler
+from tte.language.tokenizer import BOS, read_tokenizer
 from tte.load import Lengths, load_model
-from tte.sampler import Sampler
-from tte.tokenizer import BOS, read_tokenizer
 from tte.types import Array
 
 LLAMA = Asked()

@@ -16,21 +16,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speakers import TINY, calls, checkpoint, initial, prefilled, said, step, tiny, tokenizer
 
-from tte.device import EXPORT
 from tte.driver import Options, compile_model
-from tte.emulate import Command, build, call, play
 from tte.errors import TteError
 from tte.frontend.llama2c import import_llama2c
-from tte.generate import Request, generate
 from tte.ir import Module
+from tte.language.generate import Request, generate
+from tte.language.sampler import Sampler
+from tte.language.speech import Speech, speech
+from tte.language.splits import Choice, written
+from tte.language.tokenizer import read_tokenizer
 from tte.passes.npu.outlier import Split
 from tte.passes.quantize.caches import Caches
-from tte.sampler import Sampler
-from tte.speech import Speech, speech
-from tte.splits import Choice, written
+from tte.running.device import EXPORT
+from tte.running.emulate import Command, build, call, play
 from tte.states import layout
 from tte.target import load_board
-from tte.tokenizer import read_tokenizer
 from tte.types import Array, DType, TensorType
 
 BEGIN = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."

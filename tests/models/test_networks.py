@@ -10,8 +10,8 @@ from conftest import usable
 from networks import NETWORKS, arena_of, expected, most_instructions
 
 from tte.driver import Compiled, Options, compile_model
-from tte.emulate import build, infer
 from tte.op import Arrays
+from tte.running.emulate import build, infer
 from tte.target import boards
 
 STACK = 1024  # the most that inference may need (DESIGN 6)

@@ -14,9 +14,9 @@ from onnx_models import prepared, quantized
 from onnx_oracle import everything, folded, node_by_node, session, tensors
 
 from tte.driver import Options, compile_model
-from tte.emulate import build, infer
 from tte.frontend.onnx import import_onnx
 from tte.ops.quantize import Quantize
+from tte.running.emulate import build, infer
 from tte.types import Array, DType
 
 MCUNET = "mcunet-5fps-int8.onnx"

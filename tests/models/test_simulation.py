@@ -17,8 +17,8 @@ from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
 from tte.passes.training.head import Head
 from tte.passes.training.train_states import TrainStates
-from tte.plan import load_plan
 from tte.target import load_board
+from tte.training.plan import load_plan
 from tte.types import Array
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))

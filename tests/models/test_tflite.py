@@ -13,10 +13,10 @@ from litert import interpret_tte, run_litert
 from tflite_builder import Op, T, build, single
 
 from tte.driver import compile_model
-from tte.emulate import build as build_elf
-from tte.emulate import infer
 from tte.errors import TteError
 from tte.frontend.tflite import import_tflite
+from tte.running.emulate import build as build_elf
+from tte.running.emulate import infer
 from tte.target import Board
 from tte.types import Array
 

@@ -13,16 +13,16 @@ from conftest import usable
 from networks import NETWORKS
 from siblings import sibling
 
-from tte.device import Device
 from tte.driver import Compiled, Options, Training, compile_model
-from tte.emulate import build
 from tte.interp import interpret
 from tte.ir import Module
-from tte.learning import Gradients, Learning
 from tte.op import Arrays
-from tte.plan import TrainPlan, load_plan
 from tte.report import measure
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.target import Board, load_board
+from tte.training.learning import Gradients, Learning
+from tte.training.plan import TrainPlan, load_plan
 
 SRAM = 128 * 1024
 STEPS = 50

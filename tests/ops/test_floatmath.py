@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tte import floatmath
+from tte.arith import floatmath
 from tte.types import Array
 
 X = np.concatenate([np.linspace(-87, 88, 400_001), np.linspace(-1, 1, 400_001), [0.0, -0.0, 1e-30]]).astype(np.float32)

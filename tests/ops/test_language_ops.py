@@ -15,9 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tte.chunk import SPAN
 from tte.driver import Options, compile_model
-from tte.emulate import build, run_elf
 from tte.errors import BadModel, Unsupported
 from tte.interp import interpret
 from tte.ir import Builder, Graph, Module, State, verify
@@ -32,6 +30,8 @@ from tte.ops.pick_row import PickRow
 from tte.ops.rms_norm import RmsNorm
 from tte.ops.rope import Rope
 from tte.ops.silu import Silu
+from tte.running.emulate import build, run_elf
+from tte.shapes.chunk import SPAN
 from tte.types import Array, Bytes, DType, Quant, TensorType
 
 F32, S32 = DType.F32, DType.S32

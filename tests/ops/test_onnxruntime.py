@@ -13,8 +13,8 @@ from onnx_models import NETS, Net, quantized
 from onnx_oracle import everything, folded, node_by_node, run, session, tensors
 
 from tte.driver import Options, compile_model
-from tte.emulate import build, infer
 from tte.frontend.onnx import import_onnx
+from tte.running.emulate import build, infer
 from tte.types import Array, DType
 
 FORMS = [

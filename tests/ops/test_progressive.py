@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tte.progressive import coded, protective_range, quantized, spread, step_and_zero, symmetric
+from tte.arith.progressive import coded, protective_range, quantized, spread, step_and_zero, symmetric
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(2, 95), (3, 111), (4, 119), (5, 123), (6, 125)])

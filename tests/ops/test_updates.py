@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from tte import random, stepping
+from tte.arith import random, stepping
 from tte.codegen.project import RUNTIME
 from tte.driver import Options, compile_model
-from tte.emulate import build, infer
 from tte.errors import BadModel
 from tte.interp import interpret
 from tte.ir import Builder, Module, verify
-from tte.learning import Learning, Optimizer, Rule, emit_update
 from tte.ops.add import Add
 from tte.ops.dequantize import Dequantize
 from tte.ops.master_update import MasterUpdate
 from tte.ops.residual_update import ResidualUpdate
 from tte.ops.tick import Tick
 from tte.ops.update import Update
+from tte.running.emulate import build, infer
+from tte.training.learning import Learning, Optimizer, Rule, emit_update
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8, S16, S32 = DType.F32, DType.S8, DType.S16, DType.S32

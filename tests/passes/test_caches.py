@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speakers import TINY, checkpoint, tiny, tokenizer
 
-from tte import codes
-from tte.calibration import CACHES, try_caches
+from tte.arith import codes
 from tte.errors import Unsupported
 from tte.frontend.llama2c import import_llama2c
+from tte.language.calibration import CACHES, try_caches
+from tte.language.reading import sample
+from tte.language.splits import read_splits, written
 from tte.passes.quantize.caches import Caches
 from tte.passes.simplify.dce import dce
-from tte.reading import sample
-from tte.splits import read_splits, written
 from tte.target import load_board
 
 HOST = load_board("host")

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from maps import Maps, Q, network
 
+from tte.checker.replay import check_plan
 from tte.driver import Memory, Options, lower
 from tte.errors import InternalError
 from tte.ir import Builder, Module
 from tte.passes.memory.rows import access, pull
 from tte.passes.select import select
 from tte.program import Cascade, MemoryPlan, Program, Slot
-from tte.replay import check_plan
 from tte.target import load_board
 from tte.types import DType, TensorType
 

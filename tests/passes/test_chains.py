@@ -10,6 +10,7 @@ from blocks import Shape, block
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tte.checker.replay import check_plan
 from tte.errors import InternalError
 from tte.passes.memory.chains import chains
 from tte.passes.memory.order import order
@@ -17,7 +18,6 @@ from tte.passes.memory.plan import plan_memory
 from tte.passes.select import select
 from tte.passes.training.hoist import hoist
 from tte.program import Call, Inner, Loop, MemoryPlan, Program
-from tte.replay import check_plan
 from tte.target import load_board
 
 HOST = load_board("host")

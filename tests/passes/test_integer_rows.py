@@ -15,18 +15,18 @@ from speakers import TINY, checkpoint, prefilled, said, tiny, tokenizer
 
 from tte.codegen.steps import weights
 from tte.driver import Options, compile_model
-from tte.emulate import build
 from tte.errors import TteError
 from tte.frontend.llama2c import import_llama2c
-from tte.generate import Request, generate
+from tte.language.generate import Request, generate
+from tte.language.reading import loss, sample
+from tte.language.sampler import Sampler
+from tte.language.speech import speech
+from tte.language.splits import Choice, written
+from tte.language.tokenizer import read_tokenizer
 from tte.passes.npu.outlier import Split
 from tte.passes.quantize.rows import Rows
-from tte.reading import loss, sample
-from tte.sampler import Sampler
-from tte.speech import speech
-from tte.splits import Choice, written
+from tte.running.emulate import build
 from tte.target import load_board
-from tte.tokenizer import read_tokenizer
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from four_bits import BAR, compared, rise

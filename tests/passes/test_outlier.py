@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speakers import TINY, checkpoint, initial, said, step, tiny, tokenizer
 
-from tte.calibration import FREE, RULES, calibrate, observe, plain, pruned, shadowed
+from tte.arith.progressive import symmetric
 from tte.driver import compile_model
 from tte.errors import BadModel, TteError
 from tte.frontend.llama2c import import_llama2c
-from tte.generate import Request
 from tte.interp import interpret
 from tte.ir import Builder, Module
+from tte.language.calibration import FREE, RULES, calibrate, observe, plain, pruned, shadowed
+from tte.language.generate import Request
+from tte.language.reading import Reader, loss, sample
+from tte.language.sampler import Sampler
+from tte.language.splits import Choice, parse_splits, read_splits, written
 from tte.ops.linear import Linear
 from tte.ops.shadow import Shadow
 from tte.passes.npu.outlier import Outlier, Split
 from tte.passes.quantize.caches import Caches
-from tte.progressive import symmetric
-from tte.reading import Reader, loss, sample
 from tte.record import Pruned
-from tte.sampler import Sampler
-from tte.splits import Choice, parse_splits, read_splits, written
 from tte.target import load_board
 from tte.types import Array, DType, TensorType
 

@@ -17,8 +17,8 @@ from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
 from tte.passes.training.head import Head
 from tte.passes.training.layers import resolve
-from tte.plan import GENERIC, Part, TrainPlan, load_plan, parse_plan, plans
 from tte.target import load_board
+from tte.training.plan import GENERIC, Part, TrainPlan, load_plan, parse_plan, plans
 
 HOST = load_board("host")
 WHOLE = (*SIMPLIFY, io_quantized, dce)

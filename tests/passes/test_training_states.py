@@ -30,8 +30,8 @@ from tte.passes.training.head import Head
 from tte.passes.training.layers import layers, resolve
 from tte.passes.training.real_layers import RealLayers
 from tte.passes.training.train_states import TrainStates
-from tte.plan import Part, TrainPlan, load_plan
 from tte.target import load_board
+from tte.training.plan import Part, TrainPlan, load_plan
 from tte.types import DType, Quant, TensorType
 
 HOST = load_board("host")

@@ -9,13 +9,13 @@ import pytest
 
 from tte.interp import interpret
 from tte.ir import Builder, Module
-from tte.learning import Learning, Optimizer
 from tte.ops.conv import Conv
 from tte.ops.reshape import Reshape
 from tte.passes.training.train_states import TrainStates
 from tte.passes.training.train_step import TrainStep, units
-from tte.plan import load_plan
 from tte.target import load_board
+from tte.training.learning import Learning, Optimizer
+from tte.training.plan import load_plan
 from tte.types import DType, Quant, TensorType
 
 HOST = load_board("host")

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tte.errors import BadModel, Unsupported
-from tte.tokenizer import BYTES, Tokenizer, read_tokenizer
+from tte.language.tokenizer import BYTES, Tokenizer, read_tokenizer
 from tte.types import Array, Bytes
 
 Field: TypeAlias = int | Bytes

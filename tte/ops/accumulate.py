@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import stepping
+from tte.arith import stepping
 from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
 from tte.types import DType, TensorType
 

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tte import broadcast, clamps, fixed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.broadcast_grad import BroadcastGrad
 from tte.ops.mask_grad import unclamped
+from tte.shapes import broadcast, clamps
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8

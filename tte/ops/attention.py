@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte import chunk, codes, floatmath
+from tte.arith import codes, floatmath
 from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
+from tte.shapes import chunk
 from tte.types import Array, DType, TensorType
 
 F32, S8, U8, S32 = DType.F32, DType.S8, DType.U8, DType.S32
@@ -22,7 +23,7 @@ class Attention(Op):
 
     q, y: [n, heads * hd]; k, v: caches [s, kv_heads * hd], of which row i sees positions 0..start + i; heads / kv_heads
     neighbouring heads share one of theirs. Sums are in order, of positions from 0 on; a row depends on nothing else.
-    span is (start, count), see tte/chunk.py.
+    span is (start, count), see tte/shapes/chunk.py.
     """
 
     heads: int
@@ -161,7 +162,7 @@ def _kernel(name: str, values: DType, isa: str = "") -> Kernel:
 
 @dataclass(frozen=True, slots=True)
 class AttentionCodes(Op):
-    """Attention over the reals of keys in 8 bits and of values in 8 (s8) or 4 (u8), each with scales (tte/codes.py)."""
+    """Attention over keys in 8 bits and values in 8 (s8) or 4 (u8), each with scales (tte/arith/codes.py)."""
 
     heads: int
     kv_heads: int

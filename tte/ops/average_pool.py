@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import clamps, fixed
-from tte.geometry import pooled, taps, well_formed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
 from tte.ops.average_pool_grad import AveragePoolGrad
 from tte.ops.mask_grad import unclamped
+from tte.shapes import clamps
+from tte.shapes.geometry import pooled, taps, well_formed
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import chunk, codes
+from tte.arith import codes
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.shapes import chunk
 from tte.types import DType, TensorType
 
 F32, S8, U8, S32 = DType.F32, DType.S8, DType.U8, DType.S32
@@ -15,10 +16,10 @@ F32, S8, U8, S32 = DType.F32, DType.S8, DType.U8, DType.S32
 
 @dataclass(frozen=True, slots=True)
 class CacheCodes(Op):
-    """The cache's codes and scales, but row start + i is row i of x[n, heads * hd] (tte/codes.py), for i < count.
+    """The cache's codes and scales, but row start + i is row i of x[n, heads * hd] (tte/arith/codes.py), for i < count.
 
     s8 codes are of 8 bits, u8 ones of 4. Rows outside of the cache are dropped. span is (start, count), see
-    tte/chunk.py. Where the results are the new values of the states that came in, only those rows are written.
+    tte/shapes/chunk.py. Where the results are the new values of the states that came in, only those rows are written.
     """
 
     heads: int

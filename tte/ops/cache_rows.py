@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tte import chunk
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.shapes import chunk
 from tte.types import DType, TensorType
 
 F32, S32 = DType.F32, DType.S32
@@ -15,8 +15,8 @@ F32, S32 = DType.F32, DType.S32
 class CacheRows(Op):
     """y = cache[s,d], but row start + i is row i of x[n,d], for i < count; rows outside of the cache are dropped.
 
-    span is (start, count), see tte/chunk.py. Where y is the new value of the state that `cache` is, only those rows
-    are written.
+    span is (start, count), see tte/shapes/chunk.py. Where y is the new value of the state that `cache` is, only those
+    rows are written.
     """
 
     operands = ("cache", "x", "span")

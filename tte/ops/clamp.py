@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
-from tte.lut import LUT, Elementwise
+from tte.arith import fixed
+from tte.arith.lut import LUT, Elementwise
 from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.activation_grad import by_table
 from tte.ops.mask_grad import unclamped
@@ -19,7 +19,7 @@ F32, S8 = DType.F32, DType.S8
 
 @dataclass(frozen=True, slots=True)
 class Clamp(Elementwise, Op):
-    """y = min(max(x, low), high): relu, relu6 and the like. In s8 the result has the scale `out` (see tte/lut.py)."""
+    """y = min(max(x, low), high): relu, relu6 and the like. In s8 y has the scale `out` (see tte/arith/lut.py)."""
 
     low: float = -math.inf
     high: float = math.inf

@@ -8,14 +8,16 @@ from functools import partial
 
 import numpy as np
 
-from tte import clamps, dsp, filters, fixed, mve
+from tte.arith import fixed
 from tte.errors import Unsupported
+from tte.layouts import dsp, mve
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
 from tte.ops.bias_grad import BiasGrad
 from tte.ops.conv_grad_w import ConvGradW
 from tte.ops.conv_grad_x import ConvGradX
 from tte.ops.mask_grad import MaskGrad, unclamped
 from tte.ops.slice import Slice
+from tte.shapes import clamps, filters
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8, S32 = DType.F32, DType.S8, DType.S32

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from tte.layouts.pairs import paired
 from tte.op import Arrays, Consts, Example, Kernel, Op, Params, Slices, Types
-from tte.pairs import paired
 from tte.types import Array, DType, Quant, TensorType
 
 F32, S8 = DType.F32, DType.S8
@@ -30,7 +30,7 @@ def shared(ins: Types, outs: Types, params: Params) -> bool:
 
 
 def by_pairs(consts: Consts, ins: Types, outs: Types) -> Consts:
-    """The bytes that the forward's kernel has (tte/pairs.py), so that both read one array."""
+    """The bytes that the forward's kernel has (tte/layouts/pairs.py), so that both read one array."""
     return {"w": paired(consts["w"]).view(np.int8)}
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from tte import floatmath
+from tte.arith import floatmath
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
 from tte.types import DType, TensorType
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte.lut import LUT, Elementwise
+from tte.arith.lut import LUT, Elementwise
 from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.activation_grad import by_table
 from tte.ops.broadcast_grad import BroadcastGrad
@@ -18,7 +18,7 @@ F32, S8 = DType.F32, DType.S8
 
 @dataclass(frozen=True, slots=True)
 class HardSigmoid(Elementwise, Op):
-    """y = min(max(alpha * x + beta, 0), 1). In s8 the result has the scale `out` (see tte/lut.py)."""
+    """y = min(max(alpha * x + beta, 0), 1). In s8 the result has the scale `out` (see tte/arith/lut.py)."""
 
     alpha: float = 0.2
     beta: float = 0.5

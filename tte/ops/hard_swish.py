@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte.arith import fixed
+from tte.arith.lut import LUT, Elementwise
 from tte.errors import Unsupported
-from tte.lut import LUT, Elementwise
 from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.activation_grad import HardSwishGrad, by_table
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
@@ -18,7 +18,7 @@ F32, S8 = DType.F32, DType.S8
 
 @dataclass(frozen=True, slots=True)
 class HardSwish(Elementwise, Op):
-    """y = x * min(max(x + 3, 0), 6) / 6. In s8 the result has the scale `out` (see tte/lut.py).
+    """y = x * min(max(x + 3, 0), 6) / 6. In s8 the result has the scale `out` (see tte/arith/lut.py).
 
     Under ONNX it is x * min(max(x / 6 + 1/2, 0), 1), which differs in the last bits.
     """

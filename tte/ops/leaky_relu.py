@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
-from tte.lut import LUT, Elementwise
+from tte.arith import fixed
+from tte.arith.lut import LUT, Elementwise
 from tte.op import Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.activation_grad import LeakyReluGrad, by_table
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
@@ -17,7 +17,7 @@ F32, S8 = DType.F32, DType.S8
 
 @dataclass(frozen=True, slots=True)
 class LeakyRelu(Elementwise, Op):
-    """y = x for x >= 0, else alpha * x. In s8 the result has the scale `out` (see tte/lut.py)."""
+    """y = x for x >= 0, else alpha * x. In s8 the result has the scale `out` (see tte/arith/lut.py)."""
 
     alpha: float
     out: Quant | None = None

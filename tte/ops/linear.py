@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tte import dsp, fixed, hvx, lanes, mve
+from tte.arith import fixed
+from tte.layouts import dsp, hvx, lanes, mve
 from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 

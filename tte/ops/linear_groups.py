@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import lanes, progressive
+from tte.arith import progressive
+from tte.layouts import lanes
 from tte.op import Arrays, Consts, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, TensorType
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import lanes
+from tte.layouts import lanes
 from tte.op import Arrays, Cut, Example, Kernel, Op, Params, Types
 from tte.types import Array, DType, Quant, TensorType
 

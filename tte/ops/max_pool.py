@@ -8,10 +8,10 @@ from functools import reduce
 
 import numpy as np
 
-from tte import fixed
-from tte.geometry import pooled, taps, well_formed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values, Window
 from tte.ops.max_pool_grad import MaxPoolGrad
+from tte.shapes.geometry import pooled, taps, well_formed
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Kernel, Op, Params, Slices, Types
 from tte.types import Array, DType, Quant, Rounding, TensorType
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import clamps, fixed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.mask_grad import unclamped
 from tte.ops.mean_grad import MeanGrad
+from tte.shapes import clamps
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8

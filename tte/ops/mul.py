@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import broadcast, clamps, fixed, stepping
+from tte.arith import fixed, stepping
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Slices, Types, Values
 from tte.ops.broadcast_grad import BroadcastGrad
 from tte.ops.mask_grad import unclamped
+from tte.shapes import broadcast, clamps
 from tte.types import DType, Quant, Rounding, TensorType, Value
 
 F32, S8 = DType.F32, DType.S8

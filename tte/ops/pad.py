@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed
+from tte.arith import fixed
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.crop import Crop
 from tte.types import DType, Quant, Rounding, TensorType, Value

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import chunk
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.shapes import chunk
 from tte.types import DType, TensorType
 
 F32, S32 = DType.F32, DType.S32
@@ -15,7 +15,7 @@ F32, S32 = DType.F32, DType.S32
 
 @dataclass(frozen=True, slots=True)
 class PickRow(Op):
-    """y[1,d] = row count - 1 of x[n,d], or the nearest one that there is; span is (start, count), see tte/chunk.py."""
+    """y[1,d] = row count - 1 of x[n,d], or the nearest one that there is; span: see tte/shapes/chunk.py."""
 
     operands = ("x", "span")
     kernels = (Kernel("tte_pick_row_f32", "pick_row.h", (F32, S32), (F32,), per_out=3.0),)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import clamps, fixed, lut
+from tte.arith import fixed, lut
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.mask_grad import unclamped
+from tte.shapes import clamps
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
 
 S8, U8 = DType.S8, DType.U8

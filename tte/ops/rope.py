@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from tte import chunk
 from tte.op import Arrays, Example, Kernel, Op, Params, Types
+from tte.shapes import chunk
 from tte.types import DType, TensorType
 
 F32, S32 = DType.F32, DType.S32
@@ -18,8 +18,8 @@ F32, S32 = DType.F32, DType.S32
 class Rope(Op):
     """Pairs (a, b) of each head, turned: (a * cos - b * sin, a * sin + b * cos), by the row's position in table.
 
-    x, y: [n, heads * head]; table[s, head/2, 2] holds (cos, sin) for each pair; span: tte/chunk.py. Pair j of a head
-    is elements 2j and 2j + 1 ("pairs"), or j and j + head/2 ("halves").
+    x, y: [n, heads * head]; table[s, head/2, 2] holds (cos, sin) for each pair; span: tte/shapes/chunk.py. Pair j of a
+    head is elements 2j and 2j + 1 ("pairs"), or j and j + head/2 ("halves").
     """
 
     head: int

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import floatmath
-from tte.lut import LUT, Elementwise
+from tte.arith import floatmath
+from tte.arith.lut import LUT, Elementwise
 from tte.op import Example, Grows, Kernel, Op, Values
 from tte.ops.activation_grad import SigmoidGrad, by_table
 from tte.types import Array, DType, Quant, Rounding, TensorType, Value
@@ -17,7 +17,7 @@ F32, S8 = DType.F32, DType.S8
 
 @dataclass(frozen=True, slots=True)
 class Sigmoid(Elementwise, Op):
-    """y = 1 / (1 + e**-x). In s8 the result has the scale `out` (see tte/lut.py)."""
+    """y = 1 / (1 + e**-x). In s8 the result has the scale `out` (see tte/arith/lut.py)."""
 
     out: Quant | None = None
     rounding: Rounding = Rounding.TFLITE

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import fixed, fixed_exp, floatmath
+from tte.arith import fixed, fixed_exp, floatmath
 from tte.errors import Unsupported
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.ops.softmax_grad import SoftmaxGrad

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tte import floatmath
+from tte.arith import floatmath
 from tte.op import Arrays, Example, Grows, Kernel, Op, Params, Types, Values
 from tte.types import Array, DType, TensorType, Value
 

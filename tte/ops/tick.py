@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tte.arith.stepping import CLOCK
 from tte.op import Arrays, Example, Kernel, Op, Types
-from tte.stepping import CLOCK
 from tte.types import DType, TensorType
 
 S32 = DType.S32

@@ -1,0 +1,1 @@
+"""Samples from files, as a model takes them. Floor 0."""

@@ -1,0 +1,1 @@
+"""Language models on the host's side: tokens, texts, calibration, speech. Floor 0."""

@@ -1,0 +1,1 @@
+"""Weights as kernels of an instruction set want them. Floor 0."""

@@ -1,0 +1,1 @@
+"""Pictures of plans, runs and trainings. Floor 0."""
