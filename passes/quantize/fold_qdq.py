@@ -137,6 +137,8 @@ class _Folding:
         found = tuple(v for v in twins if v is not None)
         if not isinstance(node.op, (*MOVES, Concat)) or len(found) != len(twins) or found[0].type.quant is None:
             return None
+        if not node.op.view and any(v.type.dtype is DType.S32 and v not in self.states for v in found):
+            return None  # kernels that move elements are of s8 and of floats
         bounds = [getattr(node.op, f, 0.0) for f in ("low", "high", "value")]
         exact = all(b in (0.0, -np.inf, np.inf) for b in bounds) and -128 <= found[0].type.quant.zero <= 127
         op = _onnx(node.op)

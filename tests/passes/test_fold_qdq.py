@@ -104,3 +104,15 @@ def test_litert_is_left_alone() -> None:
   q: s8[4]{0.1, zero 0} = quantize(out={0.1, zero 0}) r
   return q"""
     assert lines(before) == [line.strip() for line in before.splitlines()[1:]]
+
+
+def test_sums_are_not_moved_as_integers() -> None:
+    """No kernel joins s32; a view of them costs nothing."""
+    before = """graph infer(x: s32[2,3]{0.3, zero 0})
+  xr: f32[2,3] = dequantize x
+  flat: f32[6] = reshape(shape=(6,)) xr
+  y: f32[4,3] = concat(axis=0) xr, xr
+  return flat, y"""
+    moved = lines(before)
+    assert "y: f32[4,3] = concat(axis=0) xr, xr" in moved
+    assert not [line for line in moved if line.startswith("flat: f32[6] = reshape")]
