@@ -26,21 +26,21 @@ import torch
 from PIL import Image
 from simulate import Network, Recipe, Rule, Tensors, accuracy, train
 
-from tte.data.dataset import Dataset, Samples, read_dataset
-from tte.data.feed import Pixels
+from tte.dataset import Dataset, Samples, read_dataset
+from tte.device import Device
 from tte.driver import SIMPLIFY, Options, Training, compile_model, run_passes
+from tte.emulate import build
 from tte.ends import own_inputs
+from tte.feed import Pixels
 from tte.ir import Module
+from tte.learning import Learning
 from tte.load import load_model
 from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
-from tte.running.device import Device
-from tte.running.emulate import build
+from tte.plan import TrainPlan, load_plan
 from tte.target import load_board
-from tte.training.learning import Learning
-from tte.training.loop import correct, lessons
-from tte.training.loop import train as learn
-from tte.training.plan import TrainPlan, load_plan
+from tte.train_run import correct, lessons
+from tte.train_run import train as learn
 from tte.types import Array
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +99,7 @@ def varied(samples: Samples, side: int, seed: int) -> Samples:
     rng, found = np.random.default_rng(seed), []
     own = samples.x.shape[1]
     for x in np.repeat(samples.x, COPIES, 0):
-        kept, middle = own * rng.uniform(0.7, 1.2), own * (1 + rng.uniform(-0.1, 0.1, 2))
+        kept, middle = own * rng.uniform(0.85, 1.15), own * (1 + rng.uniform(-0.06, 0.06, 2))
         wide = Image.fromarray(np.pad(x, ((own // 2, own // 2), (own // 2, own // 2), (0, 0)), "edge"))
         box = (*(middle - kept / 2), *(middle + kept / 2))
         image = np.asarray(wide.resize((side, side), Image.Resampling.BILINEAR, box))
