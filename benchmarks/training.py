@@ -26,21 +26,21 @@ import torch
 from PIL import Image
 from simulate import Network, Recipe, Rule, Tensors, accuracy, train
 
-from tte.dataset import Dataset, Samples, read_dataset
-from tte.device import Device
+from tte.data.dataset import Dataset, Samples, read_dataset
+from tte.data.feed import Pixels
 from tte.driver import SIMPLIFY, Options, Training, compile_model, run_passes
-from tte.emulate import build
 from tte.ends import own_inputs
-from tte.feed import Pixels
 from tte.ir import Module
-from tte.learning import Learning
 from tte.load import load_model
 from tte.passes.quantize.io_quantized import io_quantized
 from tte.passes.simplify.dce import dce
-from tte.plan import TrainPlan, load_plan
+from tte.running.device import Device
+from tte.running.emulate import build
 from tte.target import load_board
-from tte.train_run import correct, lessons
-from tte.train_run import train as learn
+from tte.training.learning import Learning
+from tte.training.loop import correct, lessons
+from tte.training.loop import train as learn
+from tte.training.plan import TrainPlan, load_plan
 from tte.types import Array
 
 ROOT = Path(__file__).parents[1]
